@@ -1,0 +1,143 @@
+/* The extension that CivetWeb.Net compiles together with CivetWeb 1.16.
+ *
+ * CivetWeb's own WebSocket loop trusts the client; a cwn_session replaces it.
+ * Everything here is C11 with a plain C ABI. Functions whose description does
+ * not say otherwise may be called on any thread.
+ */
+#ifndef CIVETWEB_NET_H
+#define CIVETWEB_NET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "civetweb.h"
+
+#ifndef CWN_API
+#if defined(_WIN32)
+#define CWN_API __declspec(dllexport)
+#else
+#define CWN_API __attribute__((visibility("default")))
+#endif
+#endif
+
+/* Raised whenever a signature or a struct below changes. */
+#define CWN_ABI_VERSION 1u
+
+typedef struct cwn_session cwn_session;
+
+/* Limits of one session. Times are milliseconds; 0 switches a time-out off. */
+typedef struct cwn_session_options {
+	uint32_t size;             /* sizeof(cwn_session_options) */
+	uint32_t max_message_size; /* bytes; a larger frame or message: 1009 */
+	uint32_t ping_interval_ms; /* silence after which a ping is sent */
+	uint32_t pong_timeout_ms;  /* silence after that ping which ends it */
+	uint32_t frame_timeout_ms; /* a frame begun must make progress in this */
+	uint32_t send_timeout_ms;  /* one write; then the session is aborted */
+	uint32_t close_timeout_ms; /* for the peer's half of the closing */
+} cwn_session_options;
+
+/* How a session ended; filled in while it runs and final when it is over. */
+typedef struct cwn_session_info {
+	uint32_t size;        /* sizeof(cwn_session_info), set by the caller */
+	int32_t local_code;   /* close code sent, 0 = none, 1005 = without code */
+	int32_t remote_code;  /* close code received, likewise */
+	uint32_t reason_size; /* bytes of the peer's reason (UTF-8, checked) */
+	char reason[124];
+} cwn_session_info;
+
+/* Binding check */
+CWN_API uint32_t cwn_abi_version(void);
+CWN_API const char *cwn_build_info(void);
+/* Writes up to count sizes as compiled (order: see layout.c); returns how many
+ * there are. */
+CWN_API uint32_t cwn_layout(uint32_t *values, uint32_t count);
+
+/* mg_init_library, made safe to call once for plain servers (features = 0) and
+ * again for TLS (MG_FEATURES_TLS). Returns 1, or 0 when the library itself or
+ * the TLS asked for cannot be had. Not thread-safe: the caller serialises. */
+CWN_API int cwn_init(unsigned features);
+
+/* Non-variadic forwards: text is sent as it is, never as a format. */
+CWN_API int
+cwn_send_http_error(struct mg_connection *conn, int status, const char *text);
+CWN_API void cwn_log(const struct mg_connection *conn, const char *text);
+
+/* Requests; on the connection's own thread, inside its callbacks only. */
+
+/* First thing in begin_request: refuses a path with encoded control characters
+ * (%00 above all), then decodes local_uri if told to and removes dot segments.
+ * CivetWeb itself must run with decode_url=no. Returns 0, or the status of the
+ * complete response that was sent. */
+CWN_API int cwn_prepare_request(struct mg_connection *conn, int decode_path);
+
+/* Checks a WebSocket upgrade against RFC 6455, section 4.2.1.
+ * 0: not an upgrade; 1: a valid one; 400...: refused, complete response sent. */
+CWN_API int cwn_check_upgrade(struct mg_connection *conn);
+
+/* Sends a complete HTTP/1.1 response and closes; works where mg_send_http_error
+ * does not, on upgrade requests. headers: complete lines or NULL. Returns status. */
+CWN_API int cwn_refuse(struct mg_connection *conn,
+                       int status,
+                       const char *headers,
+                       const char *text);
+
+/* For the http_error callback: answers an upgrade request with a complete
+ * response (CivetWeb's own would lack its status line). Returns 0 when it did,
+ * 1 when CivetWeb should go on, as that callback does. */
+CWN_API int
+cwn_http_error(struct mg_connection *conn, int status, const char *text);
+
+/* Bytes written to the connection so far, over all its requests. */
+CWN_API int64_t cwn_bytes_sent(const struct mg_connection *conn);
+
+/* The subprotocol CivetWeb's handshake will announce. Not copied. */
+CWN_API void cwn_accept_subprotocol(struct mg_connection *conn,
+                                    const char *name);
+
+/* Closes sockets accepted but never served. In exit_context only. */
+CWN_API void cwn_context_drain(struct mg_context *ctx);
+
+/* Sessions */
+
+/* In the ready callback. NULL: out of memory or descriptors. */
+CWN_API cwn_session *cwn_session_create(struct mg_connection *conn,
+                                        const cwn_session_options *options);
+
+/* Drives the connection until it is over; on the thread and inside the ready
+ * callback that created the session. handler gets whole messages (bits 1 or 2)
+ * and control frames (8, 9, 10); its 0 closes with 1000. When it returns, the
+ * session no longer knows the connection. */
+CWN_API void cwn_session_run(cwn_session *session,
+                             mg_websocket_data_handler handler,
+                             void *user_data);
+
+/* One frame. Returns size, or -1: closed, closing, failed or timed out. */
+CWN_API int cwn_session_send(cwn_session *session,
+                             int opcode,
+                             const char *data,
+                             size_t size);
+
+/* Sends a Close frame; nothing can be sent after it. code 0: without code.
+ * Returns 0, or -1 when one was sent before or the session is over. */
+CWN_API int cwn_session_close(cwn_session *session,
+                              int code,
+                              const char *reason,
+                              size_t reason_size);
+
+/* The same, by the session's own thread as soon as it can; never blocks. */
+CWN_API void cwn_session_request_close(cwn_session *session, int code);
+
+/* Cuts the connection now; never blocks. */
+CWN_API void cwn_session_abort(cwn_session *session);
+
+/* 1 while frames can be sent. */
+CWN_API int cwn_session_is_open(cwn_session *session);
+
+CWN_API void cwn_session_get_info(cwn_session *session, cwn_session_info *info);
+
+/* Every session is released once by whoever created it. Sessions alive in the
+ * process: for leak checks. */
+CWN_API void cwn_session_release(cwn_session *session);
+CWN_API int64_t cwn_session_count(void);
+
+#endif

@@ -1,0 +1,20 @@
+/* CivetWeb and the extension as one translation unit: the extension needs what
+ * CivetWeb's public API does not offer (the socket, the TLS object, must_close),
+ * and gets it without a patched or copied civetweb.c. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "civetweb.c"
+
+#include "civetweb_net.h"
+
+#include "platform.c"
+#include "mask.c"
+#include "utf8.c"
+#include "frame_reader.c"
+#include "session.c"
+#include "session_loop.c"
+#include "upgrade.c"
+#include "library.c"
+#include "layout.c"

@@ -1,0 +1,477 @@
+/* Frames in, whole messages out (RFC 6455, section 5), with no I/O of its own:
+ * the loop asks where to put bytes (cwn_reader_space), says how many came
+ * (cwn_reader_commit), and takes events until it needs more (cwn_reader_next).
+ *
+ * Three ways for a payload:
+ *   in place   control frames, and unfragmented messages that fit the input
+ *              buffer: handed out where they were received, never copied
+ *   gathered   the rest, collected in a message buffer that grows with what has
+ *              arrived, never with what was announced
+ *   direct     the part of a gathered frame not yet received goes straight into
+ *              the message buffer
+ *
+ * Everything a frame header can do wrong is refused from the header alone.
+ */
+
+enum { CWN_OPCODE_CONTINUATION = 0,
+	   CWN_OPCODE_TEXT = 1,
+	   CWN_OPCODE_BINARY = 2,
+	   CWN_OPCODE_CLOSE = 8,
+	   CWN_OPCODE_PING = 9,
+	   CWN_OPCODE_PONG = 10 };
+
+enum { CWN_MAX_HEADER = 14,
+	   CWN_MAX_CONTROL = 125,
+	   /* what is reserved for a message before any of it has arrived */
+	   CWN_FIRST_RESERVE = 64 * 1024,
+	   /* a larger message buffer is given back after the message */
+	   CWN_KEEP_MESSAGE = 256 * 1024 };
+
+typedef enum cwn_event_kind {
+	CWN_NEED_BYTES,
+	CWN_MESSAGE, /* opcode, data, size: a whole message or control frame */
+	CWN_BROKEN   /* code, reason: the peer broke the protocol or a limit */
+} cwn_event_kind;
+
+typedef struct cwn_event {
+	cwn_event_kind kind;
+	int opcode;
+	const unsigned char *data;
+	size_t size;
+	int code;
+	const char *reason;
+} cwn_event;
+
+typedef struct cwn_reader {
+	uint32_t max_message_size;
+
+	/* input buffer: [position, length) is received and not yet consumed */
+	unsigned char *input;
+	size_t capacity, position, length;
+
+	/* the frame being read, once its header is complete */
+	bool in_frame, fin, in_place;
+	int opcode;
+	unsigned char key[4];
+	size_t frame_size;
+	size_t frame_done; /* payload bytes unmasked and checked */
+
+	/* the message being gathered; opcode 0 when there is none */
+	int message_opcode;
+	cwn_utf8 utf8;
+	unsigned char *message;
+	size_t message_size, message_capacity;
+	bool message_delivered; /* by the last event; its buffer is free again */
+	bool direct;            /* the last space was the message's */
+
+	int broken_code;
+	const char *broken_reason;
+} cwn_reader;
+
+static void
+cwn_reader_init(cwn_reader *reader,
+                unsigned char *input,
+                size_t capacity,
+                size_t length,
+                uint32_t max_message_size)
+{
+	memset(reader, 0, sizeof(*reader));
+	reader->input = input;
+	reader->capacity = capacity;
+	reader->length = length;
+	reader->max_message_size = max_message_size;
+	cwn_utf8_reset(&reader->utf8);
+}
+
+static void
+cwn_reader_free(cwn_reader *reader)
+{
+	mg_free(reader->message);
+	reader->message = NULL;
+	reader->message_capacity = 0;
+}
+
+/* A frame has begun and is not complete. */
+static bool
+cwn_reader_is_inside_frame(const cwn_reader *reader)
+{
+	return reader->in_frame || (reader->position < reader->length);
+}
+
+static bool
+cwn_reader_fail(cwn_reader *reader, int code, const char *reason)
+{
+	reader->broken_code = code;
+	reader->broken_reason = reason;
+	return false;
+}
+
+static bool
+cwn_reader_reserve(cwn_reader *reader, size_t needed)
+{
+	size_t capacity = reader->message_capacity;
+	unsigned char *grown;
+	if (needed <= capacity) {
+		return true;
+	}
+	capacity = (capacity == 0) ? 4096 : capacity;
+	while (capacity < needed) {
+		capacity *= 2;
+	}
+	grown = (unsigned char *)mg_realloc(reader->message, capacity);
+	if (grown == NULL) {
+		return cwn_reader_fail(reader, 1011, "out of memory");
+	}
+	reader->message = grown;
+	reader->message_capacity = capacity;
+	return true;
+}
+
+/* Unmasks and checks the next size payload bytes, wherever they lie. */
+static bool
+cwn_reader_take(cwn_reader *reader, unsigned char *data, size_t size)
+{
+	cwn_unmask(data, size, reader->key, reader->frame_done);
+	reader->frame_done += size;
+	if ((reader->opcode < CWN_OPCODE_CLOSE)
+	    && (reader->message_opcode == CWN_OPCODE_TEXT)
+	    && !cwn_utf8_feed(&reader->utf8, data, size)) {
+		return cwn_reader_fail(reader, 1007, "text is not valid UTF-8");
+	}
+	return true;
+}
+
+/* Where the next bytes go; at least one fits. NULL: see broken_code. */
+static unsigned char *
+cwn_reader_space(cwn_reader *reader, size_t *size)
+{
+	size_t kept = reader->length - reader->position;
+	size_t left = reader->frame_size - reader->frame_done;
+
+	reader->direct = false;
+	if (reader->in_frame && !reader->in_place && (kept == 0)
+	    && (left > reader->capacity / 4)) {
+		size_t ahead = reader->message_capacity - reader->message_size;
+		if (ahead < left) {
+			size_t wanted =
+			    (left < CWN_FIRST_RESERVE) ? left : CWN_FIRST_RESERVE;
+			if (!cwn_reader_reserve(reader, reader->message_size + wanted)) {
+				return NULL;
+			}
+			ahead = reader->message_capacity - reader->message_size;
+		}
+		reader->direct = true;
+		*size = (ahead < left) ? ahead : left;
+		return reader->message + reader->message_size;
+	}
+
+	/* Move what is kept to the front when little room is left behind it, or
+	 * when the frame handed out in place would not fit. */
+	if (reader->position > 0) {
+		size_t frame = reader->in_frame ? reader->frame_size : CWN_MAX_HEADER;
+		if ((kept == 0) || (reader->position + frame > reader->capacity)
+		    || (reader->capacity - reader->length < reader->capacity / 4)) {
+			memmove(reader->input, reader->input + reader->position, kept);
+			reader->position = 0;
+			reader->length = kept;
+		}
+	}
+	*size = reader->capacity - reader->length;
+	return reader->input + reader->length;
+}
+
+static void
+cwn_reader_commit(cwn_reader *reader, size_t size)
+{
+	if (reader->direct) {
+		unsigned char *data = reader->message + reader->message_size;
+		reader->message_size += size;
+		(void)cwn_reader_take(reader, data, size);
+	} else {
+		reader->length += size;
+	}
+}
+
+/* What of a frame header can be told from size bytes: its own size, 0 while it
+ * is not complete. *payload is set as soon as the length field is there. */
+static size_t
+cwn_header_size(const unsigned char *p, size_t size, uint64_t *payload, bool *known)
+{
+	size_t header = 2;
+	*known = false;
+	if (size < 2) {
+		return 0;
+	}
+	*payload = p[1] & 0x7Fu;
+	if (*payload == 126) {
+		header = 4;
+		if (size < header) {
+			return 0;
+		}
+		*payload = ((uint64_t)p[2] << 8) | p[3];
+	} else if (*payload == 127) {
+		int i;
+		header = 10;
+		if (size < header) {
+			return 0;
+		}
+		*payload = 0;
+		for (i = 2; i < 10; i++) {
+			*payload = (*payload << 8) | p[i];
+		}
+	}
+	*known = true;
+	if ((p[1] & 0x80u) != 0) {
+		header += 4;
+	}
+	return (size < header) ? 0 : header;
+}
+
+/* Whether another frame can be read without waiting for the socket. */
+static bool
+cwn_reader_has_frame(const cwn_reader *reader)
+{
+	uint64_t payload;
+	bool known;
+	size_t size = reader->length - reader->position;
+	size_t header = cwn_header_size(reader->input + reader->position,
+	                                size,
+	                                &payload,
+	                                &known);
+	return (header != 0) && (payload <= size - header);
+}
+
+/* Checks the two bytes every frame starts with. */
+static bool
+cwn_reader_check_start(cwn_reader *reader, const unsigned char *p)
+{
+	int opcode = p[0] & 0x0F;
+	bool fin = (p[0] & 0x80) != 0;
+
+	if ((p[0] & 0x70) != 0) {
+		return cwn_reader_fail(reader, 1002, "reserved bit set");
+	}
+	if (((opcode > CWN_OPCODE_BINARY) && (opcode < CWN_OPCODE_CLOSE))
+	    || (opcode > CWN_OPCODE_PONG)) {
+		return cwn_reader_fail(reader, 1002, "reserved opcode");
+	}
+	if ((p[1] & 0x80) == 0) {
+		return cwn_reader_fail(reader, 1002, "frame is not masked");
+	}
+	if (opcode >= CWN_OPCODE_CLOSE) {
+		if (!fin) {
+			return cwn_reader_fail(reader, 1002, "fragmented control frame");
+		}
+		if ((p[1] & 0x7F) > CWN_MAX_CONTROL) {
+			return cwn_reader_fail(reader, 1002, "control frame too large");
+		}
+	} else if ((opcode == CWN_OPCODE_CONTINUATION)
+	           && (reader->message_opcode == 0)) {
+		return cwn_reader_fail(reader, 1002, "continuation of no message");
+	} else if ((opcode != CWN_OPCODE_CONTINUATION)
+	           && (reader->message_opcode != 0)) {
+		return cwn_reader_fail(reader, 1002, "message inside a message");
+	}
+	return true;
+}
+
+static bool
+cwn_reader_check_length(cwn_reader *reader, const unsigned char *p, uint64_t payload)
+{
+	unsigned field = p[1] & 0x7Fu;
+	size_t gathered =
+	    (reader->message_opcode != 0) ? reader->message_size : 0;
+
+	if ((payload >> 63) != 0) {
+		return cwn_reader_fail(reader, 1002, "length has its top bit set");
+	}
+	if (((field == 126) && (payload < 126))
+	    || ((field == 127) && (payload <= 0xFFFF))) {
+		return cwn_reader_fail(reader, 1002, "length not in its shortest form");
+	}
+	if (((p[0] & 0x0F) < CWN_OPCODE_CLOSE)
+	    && (payload > (uint64_t)reader->max_message_size - gathered)) {
+		return cwn_reader_fail(reader, 1009, "message too big");
+	}
+	return true;
+}
+
+/* Reads the next header. False: incomplete, or broken_code is set. */
+static bool
+cwn_reader_begin_frame(cwn_reader *reader)
+{
+	unsigned char *p = reader->input + reader->position;
+	size_t available = reader->length - reader->position;
+	uint64_t payload = 0;
+	bool known;
+	size_t header;
+
+	if ((available < 2) || !cwn_reader_check_start(reader, p)) {
+		return false;
+	}
+	header = cwn_header_size(p, available, &payload, &known);
+	if (known && !cwn_reader_check_length(reader, p, payload)) {
+		return false;
+	}
+	if (header == 0) {
+		return false;
+	}
+
+	reader->in_frame = true;
+	reader->fin = (p[0] & 0x80) != 0;
+	reader->opcode = p[0] & 0x0F;
+	reader->frame_size = (size_t)payload;
+	reader->frame_done = 0;
+	memcpy(reader->key, p + header - 4, 4);
+	reader->position += header;
+
+	if (reader->opcode >= CWN_OPCODE_CLOSE) {
+		reader->in_place = true;
+	} else {
+		reader->in_place = reader->fin && (reader->message_opcode == 0)
+		                   && (reader->frame_size <= reader->capacity);
+		if (reader->opcode != CWN_OPCODE_CONTINUATION) {
+			reader->message_opcode = reader->opcode;
+			cwn_utf8_reset(&reader->utf8);
+		}
+	}
+	return true;
+}
+
+static cwn_event_kind
+cwn_reader_emit(cwn_event *event, int opcode, const unsigned char *data, size_t size)
+{
+	event->kind = CWN_MESSAGE;
+	event->opcode = opcode;
+	event->data = data;
+	event->size = size;
+	return CWN_MESSAGE;
+}
+
+static bool
+cwn_reader_end_message(cwn_reader *reader)
+{
+	bool whole = (reader->message_opcode != CWN_OPCODE_TEXT)
+	             || cwn_utf8_is_complete(&reader->utf8);
+	reader->message_opcode = 0;
+	return whole ? true
+	             : cwn_reader_fail(reader, 1007, "text ends inside a character");
+}
+
+/* The next event. Data stays valid until the next call on this reader. */
+static cwn_event_kind
+cwn_reader_next(cwn_reader *reader, cwn_event *event)
+{
+	if (reader->message_delivered) {
+		reader->message_delivered = false;
+		reader->message_size = 0;
+		if (reader->message_capacity > CWN_KEEP_MESSAGE) {
+			cwn_reader_free(reader);
+		}
+	}
+
+	while (reader->broken_code == 0) {
+		size_t available, left, n;
+		unsigned char *data;
+
+		if (!reader->in_frame && !cwn_reader_begin_frame(reader)) {
+			break;
+		}
+
+		available = reader->length - reader->position;
+		left = reader->frame_size - reader->frame_done;
+
+		if (reader->in_place) {
+			/* done bytes of this payload lie at position already */
+			n = available - reader->frame_done;
+			n = (n < left) ? n : left;
+			data = reader->input + reader->position;
+			if (!cwn_reader_take(reader, data + reader->frame_done, n)) {
+				break;
+			}
+			if (reader->frame_done < reader->frame_size) {
+				break;
+			}
+			reader->position += reader->frame_size;
+			reader->in_frame = false;
+			if ((reader->opcode < CWN_OPCODE_CLOSE)
+			    && !cwn_reader_end_message(reader)) {
+				break;
+			}
+			return cwn_reader_emit(event,
+			                       reader->opcode,
+			                       data,
+			                       reader->frame_size);
+		}
+
+		n = (available < left) ? available : left;
+		if (n > 0) {
+			if (!cwn_reader_reserve(reader, reader->message_size + n)) {
+				break;
+			}
+			data = reader->message + reader->message_size;
+			memcpy(data, reader->input + reader->position, n);
+			reader->position += n;
+			reader->message_size += n;
+			if (!cwn_reader_take(reader, data, n)) {
+				break;
+			}
+		}
+		if (reader->frame_done < reader->frame_size) {
+			break;
+		}
+		reader->in_frame = false;
+		if (reader->fin) {
+			int opcode = reader->message_opcode;
+			if (!cwn_reader_end_message(reader)) {
+				break;
+			}
+			reader->message_delivered = true;
+			return cwn_reader_emit(event,
+			                       opcode,
+			                       reader->message,
+			                       reader->message_size);
+		}
+	}
+
+	if (reader->broken_code != 0) {
+		event->kind = CWN_BROKEN;
+		event->code = reader->broken_code;
+		event->reason = reader->broken_reason;
+	} else {
+		event->kind = CWN_NEED_BYTES;
+	}
+	return event->kind;
+}
+
+/* Close codes a peer may send (section 7.4; 1012-1014 are IANA's). */
+static bool
+cwn_close_code_is_valid(int code)
+{
+	return ((code >= 1000) && (code <= 1014) && (code != 1004) && (code != 1005)
+	        && (code != 1006))
+	       || ((code >= 3000) && (code <= 4999));
+}
+
+/* The payload of a Close frame: its code (1005 without one), or the reason to
+ * fail the connection in *error (1002 or 1007). */
+static int
+cwn_parse_close(const unsigned char *data, size_t size, int *error)
+{
+	int code;
+	*error = 0;
+	if (size == 0) {
+		return 1005;
+	}
+	if (size == 1) {
+		*error = 1002;
+		return 0;
+	}
+	code = (data[0] << 8) | data[1];
+	if (!cwn_close_code_is_valid(code)) {
+		*error = 1002;
+	} else if (!cwn_utf8_is_valid(data + 2, size - 2)) {
+		*error = 1007;
+	}
+	return code;
+}

@@ -1,0 +1,480 @@
+/* A session drives one upgraded connection and outlives it.
+ *
+ * Memory: reference-counted. The creator holds one reference, the running loop
+ * another, so a handle kept for ever points to a small dead struct, never to a
+ * connection slot that serves somebody else by now.
+ *
+ * Threads: cwn_session_run belongs to the connection's own thread. Everything
+ * else may be called by any thread at any time. Three locks, always taken in
+ * this order:
+ *   send_lock   whole frames, one after the other; held while a frame waits for
+ *               a slow peer (bounded by send_timeout_ms)
+ *   state_lock  short: the socket is still ours; closing asked for
+ *   tls_lock    short: OpenSSL must not read and write one SSL at once
+ *
+ * States, and who moves them:
+ *   open       frames go both ways
+ *   closing    close_sent: our Close frame is out; any thread under send_lock
+ *   failed     a write failed or timed out, or somebody aborted: the socket is
+ *              shut down, the loop ends at its next step; any thread
+ *   detached   the loop is over; only the loop, under send_lock and state_lock
+ */
+
+enum { CWN_OUTPUT_SIZE = 16 * 1024 };
+
+struct cwn_session {
+	atomic_int references;
+	cwn_session_options options;
+
+	pthread_mutex_t send_lock;
+	pthread_mutex_t state_lock;
+	pthread_mutex_t tls_lock;
+
+	/* under state_lock to change; detaching also holds send_lock */
+	struct mg_connection *conn;
+	SOCKET sock;
+	SSL *ssl;
+	cwn_wake wake;
+	bool attached;
+
+	/* the loop's own, on its thread only */
+	bool gather;   /* more input is waiting, so output may */
+	bool gathered; /* something does */
+
+	/* under send_lock to change */
+	atomic_bool close_sent;
+	unsigned char *output;
+	size_t output_size;
+	uint64_t close_deadline;
+
+	atomic_bool failed;
+	atomic_int requested_close; /* code, 0 = none */
+
+	/* how it ended, under state_lock */
+	cwn_session_info info;
+};
+
+static atomic_llong cwn_sessions_alive;
+
+/* The session this thread is running, if any: only its own output may wait. */
+static CWN_THREAD_LOCAL cwn_session *cwn_own_session;
+
+CWN_API int64_t
+cwn_session_count(void)
+{
+	return (int64_t)atomic_load(&cwn_sessions_alive);
+}
+
+CWN_API cwn_session *
+cwn_session_create(struct mg_connection *conn, const cwn_session_options *options)
+{
+	cwn_session *session;
+
+	if ((conn == NULL) || (options == NULL)
+	    || (options->size != sizeof(cwn_session_options))) {
+		return NULL;
+	}
+	session = (cwn_session *)mg_calloc(1, sizeof(*session));
+	if (session == NULL) {
+		return NULL;
+	}
+	if (!cwn_wake_create(&session->wake)) {
+		mg_free(session);
+		return NULL;
+	}
+	atomic_init(&session->references, 1);
+	session->options = *options;
+	pthread_mutex_init(&session->send_lock, NULL);
+	pthread_mutex_init(&session->state_lock, NULL);
+	pthread_mutex_init(&session->tls_lock, NULL);
+	session->conn = conn;
+	session->sock = conn->client.sock;
+	session->ssl = conn->ssl;
+	session->attached = true;
+	session->info.size = sizeof(session->info);
+	atomic_fetch_add(&cwn_sessions_alive, 1);
+	return session;
+}
+
+/* Forgets the connection. From here on no thread can reach its socket. */
+static void
+cwn_session_detach(cwn_session *session)
+{
+	pthread_mutex_lock(&session->send_lock);
+	pthread_mutex_lock(&session->state_lock);
+	if (session->attached) {
+		session->attached = false;
+		session->conn = NULL;
+		session->ssl = NULL;
+		session->sock = INVALID_SOCKET;
+		cwn_wake_destroy(&session->wake);
+	}
+	pthread_mutex_unlock(&session->state_lock);
+	mg_free(session->output);
+	session->output = NULL;
+	session->output_size = 0;
+	pthread_mutex_unlock(&session->send_lock);
+}
+
+CWN_API void
+cwn_session_release(cwn_session *session)
+{
+	if ((session == NULL)
+	    || (atomic_fetch_sub(&session->references, 1) != 1)) {
+		return;
+	}
+	cwn_session_detach(session);
+	pthread_mutex_destroy(&session->send_lock);
+	pthread_mutex_destroy(&session->state_lock);
+	pthread_mutex_destroy(&session->tls_lock);
+	mg_free(session);
+	atomic_fetch_sub(&cwn_sessions_alive, 1);
+}
+
+CWN_API void
+cwn_session_abort(cwn_session *session)
+{
+	if (session == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&session->state_lock);
+	if (session->attached && !atomic_exchange(&session->failed, true)) {
+		/* Wakes whoever polls the socket, and makes the kernel drop what
+		 * the peer does not read. */
+		struct linger reset = {1, 0};
+		(void)setsockopt(session->sock,
+		                 SOL_SOCKET,
+		                 SO_LINGER,
+		                 (const char *)&reset,
+		                 sizeof(reset));
+		(void)shutdown(session->sock, SHUTDOWN_BOTH);
+		cwn_wake_set(&session->wake);
+	}
+	pthread_mutex_unlock(&session->state_lock);
+}
+
+/* Sending */
+
+/* One try. Bytes taken, -1 would block, -2 error. */
+static int
+cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
+{
+	int n, error;
+	if (session->ssl == NULL) {
+		return cwn_socket_send(session->sock, parts, count);
+	}
+	pthread_mutex_lock(&session->tls_lock);
+	ERR_clear_error();
+	/* One part: cwn_session_send_parts sends TLS output from one buffer. */
+	n = SSL_write(session->ssl, parts[0].data, (int)parts[0].size);
+	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
+	pthread_mutex_unlock(&session->tls_lock);
+	if (n > 0) {
+		return n;
+	}
+	return ((error == SSL_ERROR_WANT_READ) || (error == SSL_ERROR_WANT_WRITE))
+	           ? -1
+	           : -2;
+}
+
+/* Waits until the socket takes more. False: the deadline has passed. */
+static bool
+cwn_session_wait_writable(cwn_session *session, uint64_t deadline)
+{
+	struct mg_pollfd poller;
+	int timeout = -1;
+	if (deadline != 0) {
+		uint64_t now = cwn_now_ms();
+		if (now >= deadline) {
+			return false;
+		}
+		timeout = (int)(deadline - now);
+	}
+	poller.fd = session->sock;
+	poller.events = POLLOUT;
+	poller.revents = 0;
+	/* Errors and hang-ups show at the next send. */
+	(void)poll(&poller, 1, timeout);
+	return true;
+}
+
+/* Sends all parts, or aborts the session: half a frame must be the last thing
+ * a stream carries. Under send_lock. */
+static bool
+cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
+{
+	uint64_t deadline = 0;
+
+	while (count > 0) {
+		int n;
+		if (atomic_load(&session->failed)) {
+			return false;
+		}
+		n = cwn_session_try_send(session, parts, (session->ssl != NULL) ? 1 : count);
+		if (n == -1) {
+			if ((deadline == 0) && (session->options.send_timeout_ms != 0)) {
+				deadline = cwn_now_ms() + session->options.send_timeout_ms;
+			}
+			if (!cwn_session_wait_writable(session, deadline)) {
+				n = -2;
+			}
+		}
+		if (n == -2) {
+			cwn_session_abort(session);
+			return false;
+		}
+		while ((count > 0) && (n >= 0) && ((size_t)n >= parts->size)) {
+			n -= (int)parts->size;
+			parts++;
+			count--;
+		}
+		if ((count > 0) && (n > 0)) {
+			parts->data += n;
+			parts->size -= (size_t)n;
+		}
+	}
+	return true;
+}
+
+/* Sends what was gathered. Under send_lock. */
+static bool
+cwn_session_flush_locked(cwn_session *session)
+{
+	cwn_part part;
+	if (session->output_size == 0) {
+		return true;
+	}
+	part.data = session->output;
+	part.size = session->output_size;
+	session->output_size = 0;
+	return cwn_session_send_parts(session, &part, 1);
+}
+
+static size_t
+cwn_write_header(unsigned char *header, int opcode, size_t size)
+{
+	int i;
+	header[0] = (unsigned char)(0x80 | opcode);
+	if (size < 126) {
+		header[1] = (unsigned char)size;
+		return 2;
+	}
+	if (size <= 0xFFFF) {
+		header[1] = 126;
+		header[2] = (unsigned char)(size >> 8);
+		header[3] = (unsigned char)size;
+		return 4;
+	}
+	header[1] = 127;
+	for (i = 0; i < 8; i++) {
+		header[2 + i] = (unsigned char)((uint64_t)size >> (56 - 8 * i));
+	}
+	return 10;
+}
+
+static bool
+cwn_session_append(cwn_session *session, const unsigned char *data, size_t size)
+{
+	if (session->output == NULL) {
+		session->output = (unsigned char *)mg_malloc(CWN_OUTPUT_SIZE);
+		if (session->output == NULL) {
+			return false;
+		}
+	}
+	memcpy(session->output + session->output_size, data, size);
+	session->output_size += size;
+	return true;
+}
+
+/* TLS: through the output buffer, so that a frame up to 16 KiB is one record. */
+static bool
+cwn_session_send_buffered(cwn_session *session,
+                          const unsigned char *data,
+                          size_t size)
+{
+	while (size > 0) {
+		size_t room = CWN_OUTPUT_SIZE - session->output_size;
+		size_t n = (size < room) ? size : room;
+		if (!cwn_session_append(session, data, n)) {
+			cwn_session_abort(session);
+			return false;
+		}
+		data += n;
+		size -= n;
+		if ((session->output_size == CWN_OUTPUT_SIZE)
+		    && !cwn_session_flush_locked(session)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Under send_lock; the caller has checked that a frame may be sent. */
+static bool
+cwn_session_send_frame(cwn_session *session,
+                       int opcode,
+                       const unsigned char *data,
+                       size_t size)
+{
+	unsigned char header[CWN_MAX_HEADER];
+	size_t header_size = cwn_write_header(header, opcode, size);
+	cwn_part parts[CWN_MAX_PARTS];
+	int count = 0;
+
+	if ((cwn_own_session == session) && session->gather
+	    && (session->output_size + header_size + size <= CWN_OUTPUT_SIZE)) {
+		if (cwn_session_append(session, header, header_size)) {
+			session->gathered = true;
+			return (size == 0) || cwn_session_append(session, data, size);
+		}
+	}
+
+	if (session->ssl != NULL) {
+		return cwn_session_send_buffered(session, header, header_size)
+		       && cwn_session_send_buffered(session, data, size)
+		       && cwn_session_flush_locked(session);
+	}
+
+	if (session->output_size > 0) {
+		parts[count].data = session->output;
+		parts[count++].size = session->output_size;
+		session->output_size = 0;
+	}
+	parts[count].data = header;
+	parts[count++].size = header_size;
+	if (size > 0) {
+		parts[count].data = data;
+		parts[count++].size = size;
+	}
+	return cwn_session_send_parts(session, parts, count);
+}
+
+/* Under send_lock. */
+static bool
+cwn_session_can_send(const cwn_session *session)
+{
+	return session->attached && !atomic_load(&session->close_sent)
+	       && !atomic_load(&session->failed);
+}
+
+CWN_API int
+cwn_session_send(cwn_session *session, int opcode, const char *data, size_t size)
+{
+	bool sent = false;
+	if ((session == NULL) || (size > INT_MAX) || ((data == NULL) && (size > 0))) {
+		return -1;
+	}
+	pthread_mutex_lock(&session->send_lock);
+	if (cwn_session_can_send(session)) {
+		sent = cwn_session_send_frame(session,
+		                              opcode,
+		                              (const unsigned char *)data,
+		                              size);
+	}
+	pthread_mutex_unlock(&session->send_lock);
+	return sent ? (int)size : -1;
+}
+
+/* On the session's own thread. */
+static bool
+cwn_session_flush(cwn_session *session)
+{
+	bool ok;
+	session->gather = false;
+	if (!session->gathered) {
+		return true;
+	}
+	session->gathered = false;
+	pthread_mutex_lock(&session->send_lock);
+	ok = cwn_session_flush_locked(session);
+	pthread_mutex_unlock(&session->send_lock);
+	return ok;
+}
+
+CWN_API int
+cwn_session_close(cwn_session *session,
+                  int code,
+                  const char *reason,
+                  size_t reason_size)
+{
+	unsigned char payload[CWN_MAX_CONTROL];
+	size_t size = 0;
+	int result = -1;
+
+	if ((session == NULL) || (reason_size > sizeof(payload) - 2)) {
+		return -1;
+	}
+	if (code != 0) {
+		payload[0] = (unsigned char)(code >> 8);
+		payload[1] = (unsigned char)code;
+		if (reason_size > 0) {
+			memcpy(payload + 2, reason, reason_size);
+		}
+		size = 2 + reason_size;
+	}
+
+	pthread_mutex_lock(&session->send_lock);
+	if (cwn_session_can_send(session)) {
+		if (cwn_own_session == session) {
+			/* The last frame: nothing is worth waiting for behind it. */
+			session->gather = false;
+		}
+		pthread_mutex_lock(&session->state_lock);
+		session->info.local_code = (code != 0) ? code : 1005;
+		pthread_mutex_unlock(&session->state_lock);
+		if (cwn_session_send_frame(session, CWN_OPCODE_CLOSE, payload, size)) {
+			result = 0;
+		}
+		session->close_deadline =
+		    (session->options.close_timeout_ms == 0)
+		        ? UINT64_MAX
+		        : cwn_now_ms() + session->options.close_timeout_ms;
+		atomic_store(&session->close_sent, true);
+		if (cwn_own_session != session) {
+			/* The loop has to learn the deadline. */
+			cwn_wake_set(&session->wake);
+		}
+	}
+	pthread_mutex_unlock(&session->send_lock);
+	return result;
+}
+
+CWN_API void
+cwn_session_request_close(cwn_session *session, int code)
+{
+	int none = 0;
+	if (session == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&session->state_lock);
+	if (session->attached
+	    && atomic_compare_exchange_strong(&session->requested_close, &none, code)) {
+		cwn_wake_set(&session->wake);
+	}
+	pthread_mutex_unlock(&session->state_lock);
+}
+
+CWN_API int
+cwn_session_is_open(cwn_session *session)
+{
+	bool open;
+	if (session == NULL) {
+		return 0;
+	}
+	pthread_mutex_lock(&session->state_lock);
+	open = cwn_session_can_send(session);
+	pthread_mutex_unlock(&session->state_lock);
+	return open ? 1 : 0;
+}
+
+CWN_API void
+cwn_session_get_info(cwn_session *session, cwn_session_info *info)
+{
+	if ((session == NULL) || (info == NULL)
+	    || (info->size != sizeof(cwn_session_info))) {
+		return;
+	}
+	pthread_mutex_lock(&session->state_lock);
+	*info = session->info;
+	pthread_mutex_unlock(&session->state_lock);
+}

@@ -1,0 +1,430 @@
+/* The loop of a session: wait, receive, hand out, answer (RFC 6455, 5 to 7). */
+
+/* What the loop alone knows. */
+typedef struct cwn_loop {
+	cwn_session *session;
+	cwn_reader reader;
+	mg_websocket_data_handler handler;
+	void *user_data;
+	bool receive_first;   /* more is likely there: do not poll before */
+	bool close_received;
+	bool ping_unanswered;
+	uint64_t progress_at; /* last sign of life worth the name */
+	size_t trickle;       /* bytes since then that were not */
+	uint64_t ping_at;
+} cwn_loop;
+
+/* Less than this many bytes of a frame are not progress: a peer that sends one
+ * now and then must not hold a thread for ever. */
+enum { CWN_PROGRESS = 4096 };
+
+typedef enum cwn_wait_result { CWN_READABLE, CWN_WOKEN, CWN_TIMED_OUT } cwn_wait_result;
+
+/* deadline 0: none. */
+static cwn_wait_result
+cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
+{
+	cwn_session *session = loop->session;
+	struct mg_pollfd pollers[2];
+	int timeout = -1;
+	if (deadline != 0) {
+		uint64_t now = cwn_now_ms();
+		uint64_t left = (now >= deadline) ? 0 : deadline - now;
+		timeout = (left > INT_MAX) ? INT_MAX : (int)left;
+	}
+	pollers[0].fd = session->sock;
+	pollers[0].events = POLLIN;
+	pollers[0].revents = 0;
+	pollers[1].fd = session->wake.read_end;
+	pollers[1].events = POLLIN;
+	pollers[1].revents = 0;
+	if (poll(pollers, 2, timeout) == 0) {
+		return CWN_TIMED_OUT;
+	}
+	if (pollers[1].revents != 0) {
+		cwn_wake_clear(&session->wake);
+		return CWN_WOKEN;
+	}
+	/* An interrupted poll counts as readable: receiving then would block. */
+	return CWN_READABLE;
+}
+
+/* Bytes, 0 at the end, -1 would block, -2 error. */
+static int
+cwn_loop_receive(cwn_loop *loop, void *buffer, size_t size)
+{
+	cwn_session *session = loop->session;
+	int n, error;
+	if (size > INT_MAX) {
+		size = INT_MAX;
+	}
+	if (session->ssl == NULL) {
+		n = cwn_socket_recv(session->sock, buffer, size);
+		/* A full buffer means there is probably more; otherwise save the call
+		 * that would only say no. */
+		loop->receive_first = (n == (int)size);
+		return n;
+	}
+	pthread_mutex_lock(&session->tls_lock);
+	ERR_clear_error();
+	n = SSL_read(session->ssl, buffer, (int)size);
+	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
+	pthread_mutex_unlock(&session->tls_lock);
+	/* OpenSSL may hold decrypted bytes that poll does not know of. */
+	loop->receive_first = (n > 0);
+	if (n > 0) {
+		return n;
+	}
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -1;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		return -2;
+	}
+}
+
+static void
+cwn_loop_note_close(cwn_loop *loop, int code, const unsigned char *reason, size_t size)
+{
+	cwn_session_info *info = &loop->session->info;
+	pthread_mutex_lock(&loop->session->state_lock);
+	info->remote_code = code;
+	memcpy(info->reason, reason, size);
+	info->reason[size] = 0;
+	info->reason_size = (uint32_t)size;
+	pthread_mutex_unlock(&loop->session->state_lock);
+}
+
+static void
+cwn_loop_fail(cwn_loop *loop, int code, const char *reason)
+{
+	(void)cwn_session_close(loop->session, code, reason, strlen(reason));
+}
+
+/* Calls the application, unless closing has begun: nothing is delivered after
+ * it. Returns false when it wants no more. */
+static bool
+cwn_loop_deliver(cwn_loop *loop, const cwn_event *event)
+{
+	if (atomic_load(&loop->session->close_sent)) {
+		return true;
+	}
+	/* The callback type is CivetWeb's: char pointer, never NULL. */
+	return loop->handler(loop->session->conn,
+	                     event->opcode,
+	                     (event->size > 0) ? (char *)(uintptr_t)event->data
+	                                       : (char *)(uintptr_t) "",
+	                     event->size,
+	                     loop->user_data)
+	       != 0;
+}
+
+static bool
+cwn_loop_handle_close(cwn_loop *loop, const cwn_event *event)
+{
+	int error;
+	int code = cwn_parse_close(event->data, event->size, &error);
+	if (error != 0) {
+		cwn_loop_fail(loop,
+		              error,
+		              (error == 1007) ? "close reason is not valid UTF-8"
+		                              : "invalid close frame");
+		return false;
+	}
+	loop->close_received = true;
+	if (event->size > 2) {
+		cwn_loop_note_close(loop, code, event->data + 2, event->size - 2);
+	} else {
+		cwn_loop_note_close(loop, code, (const unsigned char *)"", 0);
+	}
+	(void)cwn_loop_deliver(loop, event);
+	/* Section 5.5.1: the answer carries the code received. */
+	(void)cwn_session_close(loop->session, (code == 1005) ? 0 : code, NULL, 0);
+	return false;
+}
+
+/* False when the connection is over. */
+static bool
+cwn_loop_handle(cwn_loop *loop, const cwn_event *event)
+{
+	cwn_session *session = loop->session;
+
+	switch (event->opcode) {
+	case CWN_OPCODE_CLOSE:
+		return cwn_loop_handle_close(loop, event);
+	case CWN_OPCODE_PING:
+		(void)cwn_session_send(session,
+		                       CWN_OPCODE_PONG,
+		                       (const char *)event->data,
+		                       event->size);
+		break;
+	case CWN_OPCODE_PONG:
+		loop->ping_unanswered = false;
+		break;
+	default:
+		break;
+	}
+	if (!cwn_loop_deliver(loop, event)) {
+		(void)cwn_session_close(session, 1000, NULL, 0);
+	}
+	return true;
+}
+
+/* Hands out all that has been received. False when the connection is over. */
+static bool
+cwn_loop_drain_input(cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	bool worked = false;
+	bool alive = true;
+
+	while (alive) {
+		cwn_event event;
+		cwn_event_kind kind = cwn_reader_next(&loop->reader, &event);
+		int requested;
+
+		if (kind == CWN_NEED_BYTES) {
+			break;
+		}
+		worked = true;
+		if (kind == CWN_BROKEN) {
+			cwn_loop_fail(loop, event.code, event.reason);
+			alive = false;
+			break;
+		}
+		/* While more input is waiting its answers travel together; the answer
+		 * to the last goes at once, however long its callback takes. */
+		session->gather = cwn_reader_has_frame(&loop->reader);
+		alive = cwn_loop_handle(loop, &event);
+		requested = atomic_load(&session->requested_close);
+		if (requested != 0) {
+			(void)cwn_session_close(session, requested, NULL, 0);
+		}
+		if (atomic_load(&session->failed)) {
+			alive = false;
+		}
+	}
+
+	if (!cwn_session_flush(session)) {
+		return false;
+	}
+	if (worked) {
+		/* Callbacks may take their time; the peer is not to blame for it. */
+		loop->progress_at = cwn_now_ms();
+		loop->trickle = 0;
+		loop->ping_unanswered = false;
+	}
+	return alive;
+}
+
+static uint64_t
+cwn_earlier(uint64_t a, uint64_t b)
+{
+	return ((a != 0) && (a < b)) ? a : b;
+}
+
+/* When the loop has to act even if nothing comes; 0: never. */
+static uint64_t
+cwn_loop_deadline(const cwn_loop *loop)
+{
+	const cwn_session_options *options = &loop->session->options;
+	uint64_t deadline = 0;
+
+	if (atomic_load(&loop->session->close_sent)) {
+		return loop->session->close_deadline;
+	}
+	if (options->ping_interval_ms != 0) {
+		if (!loop->ping_unanswered) {
+			deadline = loop->progress_at + options->ping_interval_ms;
+		} else if (options->pong_timeout_ms != 0) {
+			deadline = loop->ping_at + options->pong_timeout_ms;
+		}
+	}
+	if ((options->frame_timeout_ms != 0)
+	    && cwn_reader_is_inside_frame(&loop->reader)) {
+		deadline =
+		    cwn_earlier(deadline, loop->progress_at + options->frame_timeout_ms);
+	}
+	return deadline;
+}
+
+/* A deadline has passed. False when that ends the connection. */
+static bool
+cwn_loop_handle_timeout(cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	const cwn_session_options *options = &session->options;
+
+	if (!atomic_load(&session->close_sent)
+	    && (options->ping_interval_ms != 0) && !loop->ping_unanswered
+	    && (cwn_now_ms() >= loop->progress_at + options->ping_interval_ms)) {
+		cwn_reader *reader = &loop->reader;
+		if ((reader->message_opcode == 0) && !cwn_reader_is_inside_frame(reader)) {
+			/* An idle connection gives back what a busy time left it. */
+			cwn_reader_free(reader);
+		}
+		loop->ping_unanswered = true;
+		loop->ping_at = cwn_now_ms();
+		return cwn_session_send(session, CWN_OPCODE_PING, NULL, 0) == 0;
+	}
+	/* No answer to a ping, a frame begun and not continued, or no Close: the
+	 * peer is gone or pretends to be. */
+	cwn_session_abort(session);
+	return false;
+}
+
+/* One turn: waits if it has to, receives once. False when it is over. */
+static bool
+cwn_loop_step(cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	size_t size;
+	unsigned char *space;
+	int n;
+
+	uint64_t deadline = cwn_loop_deadline(loop);
+
+	/* A peer that trickles, or sends on after our Close, keeps the socket
+	 * readable: its deadline must not depend on silence. */
+	if ((deadline != 0)
+	    && ((loop->trickle > 0) || atomic_load(&session->close_sent))
+	    && (cwn_now_ms() >= deadline)) {
+		return cwn_loop_handle_timeout(loop);
+	}
+
+	if (!loop->receive_first) {
+		switch (cwn_loop_wait(loop, deadline)) {
+		case CWN_TIMED_OUT:
+			/* poll may wake a moment early by our clock's grain */
+			return (cwn_now_ms() < cwn_loop_deadline(loop))
+			       || cwn_loop_handle_timeout(loop);
+		case CWN_WOKEN: {
+			int requested = atomic_load(&session->requested_close);
+			if (requested != 0) {
+				(void)cwn_session_close(session, requested, NULL, 0);
+			}
+			return !atomic_load(&session->failed);
+		}
+		case CWN_READABLE:
+			break;
+		}
+	}
+
+	space = cwn_reader_space(&loop->reader, &size);
+	if (space == NULL) {
+		return cwn_loop_drain_input(loop);
+	}
+	n = cwn_loop_receive(loop, space, size);
+	if (n == -1) {
+		return true;
+	}
+	if (n <= 0) {
+		return false;
+	}
+	cwn_reader_commit(&loop->reader, (size_t)n);
+	loop->trickle += (size_t)n;
+	if (loop->trickle >= CWN_PROGRESS) {
+		loop->progress_at = cwn_now_ms();
+		loop->trickle = 0;
+		loop->ping_unanswered = false;
+	}
+	return cwn_loop_drain_input(loop);
+}
+
+/* Says that nothing follows, and reads on until the peer has hung up: closing
+ * with unread bytes would reset the connection and could destroy the Close
+ * frame on its way (section 7.1.1). */
+static void
+cwn_loop_linger(cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	unsigned char *sink = loop->reader.input;
+	uint64_t deadline = session->close_deadline;
+
+	if (session->ssl != NULL) {
+		pthread_mutex_lock(&session->tls_lock);
+		(void)SSL_shutdown(session->ssl);
+		ERR_clear_error();
+		pthread_mutex_unlock(&session->tls_lock);
+	}
+	(void)shutdown(session->sock, SHUTDOWN_WR);
+	while (!atomic_load(&session->failed)) {
+		/* The raw socket, TLS or not: what comes is thrown away. */
+		int n = cwn_socket_recv(session->sock, sink, loop->reader.capacity);
+		if ((n == 0) || (n == -2)) {
+			return;
+		}
+		if (cwn_now_ms() >= deadline) {
+			break;
+		}
+		if ((n == -1) && (cwn_loop_wait(loop, deadline) == CWN_TIMED_OUT)) {
+			break;
+		}
+	}
+	cwn_session_abort(session);
+}
+
+CWN_API void
+cwn_session_run(cwn_session *session,
+                mg_websocket_data_handler handler,
+                void *user_data)
+{
+	enum { MIN_INPUT = 4096 };
+	struct mg_connection *conn = session->conn;
+	cwn_session *outer = cwn_own_session;
+	unsigned char *own_input = NULL;
+	unsigned char *input = (unsigned char *)conn->buf + conn->request_len;
+	size_t capacity = (size_t)(conn->buf_size - conn->request_len);
+	size_t length = (size_t)(conn->data_len - conn->request_len);
+	cwn_loop loop;
+
+	memset(&loop, 0, sizeof(loop));
+	loop.session = session;
+	loop.handler = handler;
+	loop.user_data = user_data;
+	loop.progress_at = cwn_now_ms();
+
+	/* What CivetWeb has read behind the request is the first input, and the
+	 * rest of its request buffer makes a good input buffer: an idle session
+	 * then needs no memory of its own. */
+	if (capacity < MIN_INPUT) {
+		own_input = (unsigned char *)mg_malloc(MIN_INPUT);
+		if (own_input == NULL) {
+			conn->must_close = 1;
+			cwn_session_detach(session);
+			return;
+		}
+		memcpy(own_input, input, length);
+		input = own_input;
+		capacity = MIN_INPUT;
+	}
+	cwn_reader_init(&loop.reader,
+	                input,
+	                capacity,
+	                length,
+	                session->options.max_message_size);
+
+	atomic_fetch_add(&session->references, 1);
+	cwn_own_session = session;
+	mg_set_thread_name("wsock");
+	loop.receive_first = (session->ssl != NULL);
+	if (cwn_loop_drain_input(&loop)) {
+		while (cwn_loop_step(&loop)) {
+		}
+	}
+	if (atomic_load(&session->close_sent) && !atomic_load(&session->failed)) {
+		cwn_loop_linger(&loop);
+	}
+
+	/* CivetWeb's loop, which follows, ends at once; so does keep-alive. */
+	conn->data_len = conn->request_len;
+	conn->must_close = 1;
+	cwn_session_detach(session);
+	cwn_own_session = outer;
+	cwn_reader_free(&loop.reader);
+	mg_free(own_input);
+	cwn_session_release(session);
+}

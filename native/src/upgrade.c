@@ -1,0 +1,266 @@
+/* Requests before they are WebSockets: the path, the upgrade, the refusal. */
+
+CWN_API int
+cwn_refuse(struct mg_connection *conn,
+           int status,
+           const char *headers,
+           const char *text)
+{
+	enum { HEAD_SIZE = 2048 };
+	char head[HEAD_SIZE];
+	int truncated = 0;
+	bool with_body = true;
+
+	if (conn == NULL) {
+		return status;
+	}
+	if ((conn->request_info.request_method != NULL)
+	    && (strcmp(conn->request_info.request_method, "HEAD") == 0)) {
+		with_body = false;
+	}
+	mg_snprintf(conn,
+	            &truncated,
+	            head,
+	            sizeof(head),
+	            "HTTP/1.1 %i %s\r\n"
+	            "Content-Type: text/plain; charset=utf-8\r\n"
+	            "Content-Length: %u\r\n"
+	            "Connection: close\r\n"
+	            "%s\r\n",
+	            status,
+	            mg_get_response_code_text(conn, status),
+	            (unsigned)strlen(text),
+	            (headers != NULL) ? headers : "");
+	conn->status_code = status;
+	conn->must_close = 1;
+	if (!truncated) {
+		struct mg_pollfd poller;
+		uint64_t deadline = cwn_now_ms() + 200;
+		char sink[512];
+
+		(void)mg_write(conn, head, strlen(head));
+		if (with_body) {
+			(void)mg_write(conn, text, strlen(text));
+		}
+		if (conn->ssl != NULL) {
+			return status;
+		}
+		/* A client that sends on would have its answer destroyed by the reset
+		 * that closing with unread bytes causes: give it a moment to stop. */
+		(void)shutdown(conn->client.sock, SHUTDOWN_WR);
+		while (cwn_now_ms() < deadline) {
+			int n = cwn_socket_recv(conn->client.sock, sink, sizeof(sink));
+			if ((n == 0) || (n == -2)) {
+				break;
+			}
+			if (n == -1) {
+				poller.fd = conn->client.sock;
+				poller.events = POLLIN;
+				poller.revents = 0;
+				(void)poll(&poller, 1, (int)(deadline - cwn_now_ms()) + 1);
+			}
+		}
+	}
+	return status;
+}
+
+CWN_API int
+cwn_http_error(struct mg_connection *conn, int status, const char *text)
+{
+	if ((conn == NULL) || (conn->protocol_type != PROTOCOL_TYPE_WEBSOCKET)) {
+		return 1;
+	}
+	(void)cwn_refuse(conn, status, NULL, text);
+	return 0;
+}
+
+CWN_API int64_t
+cwn_bytes_sent(const struct mg_connection *conn)
+{
+	return (conn != NULL) ? conn->num_bytes_sent : 0;
+}
+
+CWN_API void
+cwn_accept_subprotocol(struct mg_connection *conn, const char *name)
+{
+	if (conn != NULL) {
+		conn->request_info.acceptedWebSocketSubprotocol = name;
+	}
+}
+
+static int
+cwn_hex_digit(char c)
+{
+	if ((c >= '0') && (c <= '9')) {
+		return c - '0';
+	}
+	if ((c >= 'a') && (c <= 'f')) {
+		return c - 'a' + 10;
+	}
+	if ((c >= 'A') && (c <= 'F')) {
+		return c - 'A' + 10;
+	}
+	return -1;
+}
+
+/* The byte an escape at p stands for, or -1. */
+static int
+cwn_escaped_byte(const char *p)
+{
+	int high, low;
+	if ((p[0] != '%') || ((high = cwn_hex_digit(p[1])) < 0)
+	    || ((low = cwn_hex_digit(p[2])) < 0)) {
+		return -1;
+	}
+	return high * 16 + low;
+}
+
+CWN_API int
+cwn_prepare_request(struct mg_connection *conn, int decode_path)
+{
+	const char *p;
+	char *path, *out;
+
+	if ((conn == NULL) || (conn->request_info.local_uri == NULL)) {
+		return 0;
+	}
+	for (p = conn->request_info.local_uri; *p != 0; p++) {
+		int byte = cwn_escaped_byte(p);
+		if ((byte >= 0) && ((byte < 0x20) || (byte == 0x7F))) {
+			return cwn_refuse(conn,
+			                  400,
+			                  NULL,
+			                  "The path contains an encoded control character.\n");
+		}
+	}
+	if (!decode_path) {
+		return 0;
+	}
+	/* handle_request has made local_uri a copy of its own just before it calls
+	 * begin_request; decoding only ever shortens it. */
+	path = (char *)(uintptr_t)conn->request_info.local_uri;
+	for (p = path, out = path; *p != 0; p++) {
+		int byte = cwn_escaped_byte(p);
+		if (byte >= 0) {
+			*out++ = (char)byte;
+			p += 2;
+		} else {
+			*out++ = *p;
+		}
+	}
+	*out = 0;
+	/* %2e%2e%2f is a dot segment only now. */
+	remove_dot_segments(path);
+	return 0;
+}
+
+/* The only value of a header; NULL when there is none, *count tells. */
+static const char *
+cwn_header(const struct mg_connection *conn, const char *name, int *count)
+{
+	const char *value = NULL;
+	int i;
+	*count = 0;
+	for (i = 0; i < conn->request_info.num_headers; i++) {
+		const struct mg_header *header = &conn->request_info.http_headers[i];
+		if (mg_strcasecmp(header->name, name) == 0) {
+			(*count)++;
+			value = header->value;
+		}
+	}
+	return value;
+}
+
+/* Whether any header of that name lists the token (section 4.2.1, 3 and 4). */
+static bool
+cwn_header_has_token(const struct mg_connection *conn,
+                     const char *name,
+                     const char *token)
+{
+	size_t size = strlen(token);
+	int i;
+	for (i = 0; i < conn->request_info.num_headers; i++) {
+		const struct mg_header *header = &conn->request_info.http_headers[i];
+		const char *p = header->value;
+		if (mg_strcasecmp(header->name, name) != 0) {
+			continue;
+		}
+		while (*p != 0) {
+			size_t length;
+			p += strspn(p, " \t,");
+			length = strcspn(p, " \t,");
+			if ((length == size) && (mg_strncasecmp(p, token, size) == 0)) {
+				return true;
+			}
+			p += length;
+		}
+	}
+	return false;
+}
+
+/* 16 bytes in base64: 22 digits, the last with its four low bits clear, "==". */
+static bool
+cwn_key_is_valid(const char *key)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	return (strlen(key) == 24) && (strspn(key, digits) == 22)
+	       && (strcmp(key + 22, "==") == 0) && (strchr("AQgw", key[21]) != NULL);
+}
+
+CWN_API int
+cwn_check_upgrade(struct mg_connection *conn)
+{
+	const struct mg_request_info *info;
+	const char *key, *version;
+	int keys, versions, hosts, count;
+
+	if ((conn == NULL) || (conn->protocol_type != PROTOCOL_TYPE_WEBSOCKET)) {
+		return 0;
+	}
+	info = &conn->request_info;
+	version = cwn_header(conn, "Sec-WebSocket-Version", &versions);
+	key = cwn_header(conn, "Sec-WebSocket-Key", &keys);
+	(void)cwn_header(conn, "Host", &hosts);
+
+	if (strcmp(info->request_method, "GET") != 0) {
+		return cwn_refuse(conn,
+		                  405,
+		                  "Allow: GET\r\n",
+		                  "A WebSocket is opened with GET.\n");
+	}
+	if (strcmp(info->http_version, "1.1") != 0) {
+		return cwn_refuse(conn, 400, NULL, "A WebSocket needs HTTP/1.1.\n");
+	}
+	if (!cwn_header_has_token(conn, "Upgrade", "websocket")
+	    || !cwn_header_has_token(conn, "Connection", "Upgrade")) {
+		return cwn_refuse(conn,
+		                  400,
+		                  NULL,
+		                  "The Upgrade and Connection headers do not ask for a "
+		                  "WebSocket.\n");
+	}
+	if (hosts != 1) {
+		return cwn_refuse(conn, 400, NULL, "One Host header is needed.\n");
+	}
+	if ((versions != 1) || (strcmp(version, "13") != 0)) {
+		return cwn_refuse(conn,
+		                  426,
+		                  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+		                  "This server speaks WebSocket version 13.\n");
+	}
+	if ((keys != 1) || !cwn_key_is_valid(key)) {
+		return cwn_refuse(conn,
+		                  400,
+		                  NULL,
+		                  "Sec-WebSocket-Key must be 16 bytes in base64.\n");
+	}
+	(void)cwn_header(conn, "Transfer-Encoding", &count);
+	if ((count != 0) || (conn->content_len > 0)) {
+		return cwn_refuse(conn,
+		                  400,
+		                  NULL,
+		                  "A WebSocket request has no body.\n");
+	}
+	return 1;
+}

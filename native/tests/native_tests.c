@@ -1,0 +1,40 @@
+/* What C alone can show: the parts without I/O, and sessions on loopback. */
+
+#include "civetweb_net.c"
+
+#include "check.h"
+#include "frames.h"
+#include "test_parts.h"
+#include "test_reader.h"
+#include "test_session.h"
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} groups[] = {
+    {"mask", test_mask},
+    {"utf8", test_utf8},
+    {"close_codes", test_close_codes},
+    {"reader", test_reader},
+    {"reader_limits", test_reader_limits},
+    {"reader_random", test_reader_random},
+    {"library", test_library},
+    {"session", test_session},
+    {"session_threads", test_session_threads},
+    {"upgrade", test_upgrade},
+};
+
+int
+main(int argc, char **argv)
+{
+	size_t i;
+	int ran = 0;
+	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		if ((argc < 2) || (strcmp(argv[1], groups[i].name) == 0)) {
+			groups[i].run();
+			printf("%s: ok\n", groups[i].name);
+			ran++;
+		}
+	}
+	return (ran > 0) ? 0 : 2;
+}

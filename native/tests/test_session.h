@@ -1,0 +1,456 @@
+/* Sessions in a real CivetWeb server, a raw socket as the client. */
+
+typedef struct test_server {
+	struct mg_context *ctx;
+	int port;
+	cwn_session_options options;
+	/* the last session; kept after its end on purpose */
+	cwn_session *_Atomic last;
+	atomic_int ready;
+	atomic_int closed;
+	atomic_int hold; /* the data handler waits while set */
+} test_server;
+
+static int
+on_begin(struct mg_connection *conn)
+{
+	int status = cwn_prepare_request(conn, 1);
+	if (status == 0) {
+		status = cwn_check_upgrade(conn);
+	}
+	return (status >= 400) ? status : 0;
+}
+
+static int
+on_data(struct mg_connection *conn, int bits, char *data, size_t size, void *user)
+{
+	test_server *server = (test_server *)user;
+	(void)conn;
+	while (atomic_load(&server->hold)) {
+		mg_sleep(5);
+	}
+	if (bits <= 2) {
+		if ((size == 3) && (memcmp(data, "bye", 3) == 0)) {
+			return 0;
+		}
+		(void)cwn_session_send(server->last, bits, data, size);
+	}
+	return 1;
+}
+
+static void
+on_ready(struct mg_connection *conn, void *user)
+{
+	test_server *server = (test_server *)user;
+	cwn_session *session = cwn_session_create(conn, &server->options);
+	CHECK(session != NULL);
+	if (server->last != NULL) {
+		cwn_session_release(server->last);
+	}
+	server->last = session;
+	atomic_fetch_add(&server->ready, 1);
+	cwn_session_run(session, on_data, server);
+}
+
+static void
+on_close(const struct mg_connection *conn, void *user)
+{
+	(void)conn;
+	atomic_fetch_add(&((test_server *)user)->closed, 1);
+}
+
+static void
+start_server(test_server *server)
+{
+	static const char *options[] = {"listening_ports", "127.0.0.1:0", "num_threads", "6",
+	                                "decode_url", "no", "tcp_nodelay", "1", NULL};
+	struct mg_callbacks callbacks;
+	struct mg_server_port port;
+	memset(&callbacks, 0, sizeof(callbacks));
+	memset(server, 0, sizeof(*server));
+	callbacks.begin_request = on_begin;
+	server->options.size = sizeof(server->options);
+	server->options.max_message_size = 1 << 20;
+	server->options.close_timeout_ms = 300;
+	server->options.send_timeout_ms = 500;
+	CHECK_EQUAL(1, cwn_init(0));
+	server->ctx = mg_start(&callbacks, server, options);
+	CHECK(server->ctx != NULL);
+	mg_set_websocket_handler(server->ctx, "/ws$", NULL, on_ready, on_data, on_close, server);
+	CHECK_EQUAL(1, mg_get_server_ports(server->ctx, 1, &port));
+	server->port = port.port;
+}
+
+static void
+stop_server(test_server *server)
+{
+	mg_stop(server->ctx);
+	if (server->last != NULL) {
+		cwn_session_release(server->last);
+	}
+	CHECK_EQUAL(0, cwn_session_count());
+}
+
+static SOCKET
+connect_to(const test_server *server)
+{
+	struct sockaddr_in address;
+	int on = 1;
+	SOCKET sock = socket(AF_INET, SOCK_STREAM, 0);
+	memset(&address, 0, sizeof(address));
+	address.sin_family = AF_INET;
+	address.sin_port = htons((uint16_t)server->port);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_EQUAL(0, connect(sock, (struct sockaddr *)&address, sizeof(address)));
+	(void)setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, (const char *)&on, sizeof(on));
+	return sock;
+}
+
+static void
+send_all(SOCKET sock, const void *data, size_t size)
+{
+	CHECK_EQUAL(size, send(sock, data, size, MSG_NOSIGNAL));
+}
+
+static void
+receive_exactly(SOCKET sock, void *data, size_t size)
+{
+	size_t got = 0;
+	while (got < size) {
+		int n = (int)recv(sock, (char *)data + got, size - got, 0);
+		CHECK(n > 0);
+		got += (size_t)n;
+	}
+}
+
+/* Everything until the server hangs up, as a string. */
+static void
+receive_to_end(SOCKET sock, char *text, size_t size)
+{
+	size_t got = 0;
+	int n;
+	while ((got < size - 1) && ((n = (int)recv(sock, text + got, size - 1 - got, 0)) > 0)) {
+		got += (size_t)n;
+	}
+	text[got] = 0;
+}
+
+#define UPGRADE(path, key)                                                     \
+	"GET " path " HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"            \
+	"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"         \
+	"Sec-WebSocket-Key: " key "\r\n\r\n"
+#define RFC_KEY "dGhlIHNhbXBsZSBub25jZQ=="
+
+static SOCKET
+open_websocket(test_server *server)
+{
+	char response[1000];
+	size_t got = 0;
+	int ready = atomic_load(&server->ready);
+	SOCKET sock = connect_to(server);
+	send_all(sock, UPGRADE("/ws", RFC_KEY), strlen(UPGRADE("/ws", RFC_KEY)));
+	do {
+		receive_exactly(sock, response + got, 1);
+		got++;
+	} while ((got < 4) || (memcmp(response + got - 4, "\r\n\r\n", 4) != 0));
+	response[got] = 0;
+	CHECK(strncmp(response, "HTTP/1.1 101 ", 13) == 0);
+	/* the value of RFC 6455, section 1.3 */
+	CHECK(strstr(response, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != NULL);
+	while (atomic_load(&server->ready) == ready) {
+		mg_sleep(1);
+	}
+	return sock;
+}
+
+static void
+wait_closed(test_server *server, int count)
+{
+	while (atomic_load(&server->closed) < count) {
+		mg_sleep(5);
+	}
+}
+
+static void
+test_session(void)
+{
+	static test_server server;
+	static unsigned char frame[200000], reply[200000], payload[150000];
+	SOCKET sock;
+	size_t n;
+	int closed = 0;
+	cwn_session_info info;
+
+	start_server(&server);
+
+	/* echo; a frame is one packet */
+	sock = open_websocket(&server);
+	n = put_frame(frame, 0x81, "hello", 5);
+	send_all(sock, frame, n);
+	CHECK_EQUAL(7, recv(sock, (char *)reply, sizeof(reply), 0));
+	CHECK(memcmp(reply, "\x81\x05hello", 7) == 0);
+	memset(payload, 'p', sizeof(payload));
+	n = put_frame(frame, 0x82, payload, sizeof(payload));
+	send_all(sock, frame, n);
+	receive_exactly(sock, reply, 10 + sizeof(payload));
+	CHECK(memcmp(reply + 10, payload, sizeof(payload)) == 0);
+	/* many in one packet come back in one packet */
+	n = put_frame(frame, 0x81, "one", 3);
+	n += put_frame(frame + n, 0x81, "two", 3);
+	n += put_frame(frame + n, 0x89, "ping", 4);
+	send_all(sock, frame, n);
+	CHECK_EQUAL(16, recv(sock, (char *)reply, sizeof(reply), 0));
+	CHECK(memcmp(reply, "\x81\x03one\x81\x03two\x8A\x04ping", 16) == 0);
+	/* the client closes: its code comes back, then the end */
+	n = put_frame(frame, 0x88, "\x03\xE9gone", 6);
+	send_all(sock, frame, n);
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
+	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	closesocket(sock);
+	wait_closed(&server, ++closed);
+	memset(&info, 0, sizeof(info));
+	info.size = sizeof(info);
+	cwn_session_get_info(server.last, &info);
+	CHECK_EQUAL(1001, info.remote_code);
+	CHECK_EQUAL(1001, info.local_code);
+	CHECK_EQUAL(0, strcmp(info.reason, "gone"));
+	/* a session outlives its connection and touches nothing of it */
+	CHECK_EQUAL(-1, cwn_session_send(server.last, 1, "late", 4));
+	CHECK_EQUAL(-1, cwn_session_close(server.last, 1000, NULL, 0));
+	CHECK_EQUAL(0, cwn_session_is_open(server.last));
+	cwn_session_abort(server.last);
+	cwn_session_request_close(server.last, 1001);
+
+	/* the handler closes */
+	sock = open_websocket(&server);
+	n = put_frame(frame, 0x81, "bye", 3);
+	send_all(sock, frame, n);
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE8", 4) == 0);
+	n = put_frame(frame, 0x88, "\x03\xE8", 2);
+	send_all(sock, frame, n);
+	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	closesocket(sock);
+	wait_closed(&server, ++closed);
+
+	/* another thread asks for it; the peer never answers: bounded */
+	sock = open_websocket(&server);
+	cwn_session_request_close(server.last, 1001);
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
+	wait_closed(&server, ++closed);
+	closesocket(sock);
+
+	/* a broken frame: 1002, and the Close arrives though more was sent */
+	sock = open_websocket(&server);
+	memset(frame, 'x', sizeof(frame));
+	memcpy(frame, "\x81\x05", 2);
+	send_all(sock, frame, 60000);
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88", 1) == 0);
+	CHECK(memcmp(reply + 2, "\x03\xEA", 2) == 0);
+	closesocket(sock);
+	wait_closed(&server, ++closed);
+
+	/* abort from another thread */
+	sock = open_websocket(&server);
+	cwn_session_abort(server.last);
+	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	closesocket(sock);
+	wait_closed(&server, ++closed);
+
+	/* keep-alive: a peer that does not answer pings is dropped; one stalled
+	 * inside a frame too */
+	server.options.ping_interval_ms = 50;
+	server.options.pong_timeout_ms = 100;
+	sock = open_websocket(&server);
+	receive_exactly(sock, reply, 2);
+	CHECK(memcmp(reply, "\x89\x00", 2) == 0);
+	wait_closed(&server, ++closed);
+	closesocket(sock);
+	server.options.ping_interval_ms = 0;
+	server.options.frame_timeout_ms = 50;
+	sock = open_websocket(&server);
+	send_all(sock, "\x81", 1);
+	wait_closed(&server, ++closed);
+	closesocket(sock);
+
+	stop_server(&server);
+}
+
+typedef struct writer {
+	test_server *server;
+	atomic_int *sent;
+	int number;
+} writer;
+
+static void *
+write_frames(void *argument)
+{
+	writer *w = (writer *)argument;
+	unsigned char payload[3000];
+	int i;
+	for (i = 0; i < 300; i++) {
+		size_t size = 1 + (size_t)(i * 7 % 2900);
+		memset(payload, 'A' + w->number, size);
+		CHECK_EQUAL(size, cwn_session_send(w->server->last, 2, (char *)payload, size));
+		atomic_fetch_add(w->sent, 1);
+	}
+	return NULL;
+}
+
+static void *
+write_to_deaf(void *argument)
+{
+	writer *w = (writer *)argument;
+	static char payload[1 << 20];
+	while (cwn_session_send(w->server->last, 2, payload, sizeof(payload)) > 0) {
+		atomic_fetch_add(w->sent, 1);
+	}
+	return NULL;
+}
+
+static void
+test_session_threads(void)
+{
+	enum { WRITERS = 4 };
+	static test_server server;
+	static unsigned char frame[200], payload[4000];
+	pthread_t threads[WRITERS];
+	writer writers[WRITERS];
+	atomic_int sent;
+	int i, frames, echoes = 0;
+	SOCKET sock;
+	size_t n;
+
+	start_server(&server);
+	server.options.send_timeout_ms = 20000;
+
+	/* four writers and the echo at once: whole frames, none lost */
+	sock = open_websocket(&server);
+	atomic_init(&sent, 0);
+	for (i = 0; i < 50; i++) {
+		n = put_frame(frame, 0x81, "echo", 4);
+		send_all(sock, frame, n);
+	}
+	for (i = 0; i < WRITERS; i++) {
+		writers[i].server = &server;
+		writers[i].sent = &sent;
+		writers[i].number = i;
+		CHECK_EQUAL(0, pthread_create(&threads[i], NULL, write_frames, &writers[i]));
+	}
+	for (frames = 0; frames < WRITERS * 300 + 50; frames++) {
+		unsigned char header[4];
+		size_t size, k;
+		receive_exactly(sock, header, 2);
+		size = header[1];
+		if (size == 126) {
+			receive_exactly(sock, header + 2, 2);
+			size = ((size_t)header[2] << 8) | header[3];
+		}
+		receive_exactly(sock, payload, size);
+		if (header[0] == 0x81) {
+			CHECK(memcmp(payload, "echo", 4) == 0);
+			echoes++;
+		} else {
+			CHECK_EQUAL(0x82, header[0]);
+			for (k = 1; k < size; k++) {
+				CHECK_EQUAL(payload[0], payload[k]);
+			}
+		}
+	}
+	CHECK_EQUAL(50, echoes);
+	for (i = 0; i < WRITERS; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	closesocket(sock);
+	wait_closed(&server, 1);
+
+	/* a peer that does not read: writers get -1 in bounded time, the session ends */
+	server.options.send_timeout_ms = 200;
+	sock = open_websocket(&server);
+	CHECK_EQUAL(0, pthread_create(&threads[0], NULL, write_to_deaf, &writers[0]));
+	pthread_join(threads[0], NULL);
+	wait_closed(&server, 2);
+	closesocket(sock);
+
+	/* abort while a writer waits for such a peer */
+	server.options.send_timeout_ms = 60000;
+	sock = open_websocket(&server);
+	atomic_store(&sent, 0);
+	CHECK_EQUAL(0, pthread_create(&threads[0], NULL, write_to_deaf, &writers[0]));
+	while (atomic_load(&sent) == 0) {
+		mg_sleep(5);
+	}
+	mg_sleep(50);
+	cwn_session_abort(server.last);
+	pthread_join(threads[0], NULL);
+	wait_closed(&server, 3);
+	closesocket(sock);
+
+	stop_server(&server);
+}
+
+static void
+expect_response(const test_server *server, const char *request, const char *start)
+{
+	static char response[2000];
+	SOCKET sock = connect_to(server);
+	send_all(sock, request, strlen(request));
+	receive_to_end(sock, response, sizeof(response));
+	closesocket(sock);
+	if (strncmp(response, start, strlen(start)) != 0) {
+		fprintf(stderr, "request:\n%s\nresponse:\n%s\n", request, response);
+		abort();
+	}
+	CHECK(strstr(response, "\r\nContent-Length: ") != NULL);
+	CHECK(strstr(response, "\r\n\r\n") != NULL);
+}
+
+#define REQUEST(line, headers) line "\r\n" headers "\r\n"
+#define HOST "Host: test\r\n"
+#define UP "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+#define VERSION "Sec-WebSocket-Version: 13\r\n"
+#define KEY "Sec-WebSocket-Key: " RFC_KEY "\r\n"
+
+static void
+test_upgrade(void)
+{
+	static test_server server;
+	static const char *bad_keys[] = {"", "!", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZR==",
+	                                 "dGhlIHNhbXBsZSBub25jZQ==A", "dGhlIHNhbXBsZSBub25j!Q=="};
+	size_t i;
+	start_server(&server);
+
+	expect_response(&server, REQUEST("POST /ws HTTP/1.1", HOST UP VERSION KEY), "HTTP/1.1 405 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.0", HOST UP VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", UP VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST HOST UP VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST "Upgrade: websockets\r\nConnection: Upgrade\r\n" VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST "Upgrade: websocket\r\nConnection: no-upgrade\r\n" VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST UP KEY), "HTTP/1.1 426 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST UP "Sec-WebSocket-Version: 8\r\n" KEY), "HTTP/1.1 426 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST UP VERSION), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST UP VERSION KEY KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws HTTP/1.1", HOST UP VERSION KEY "Content-Length: 3\r\n") "abc", "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /ws%00evil HTTP/1.1", HOST UP VERSION KEY), "HTTP/1.1 400 ");
+	expect_response(&server, REQUEST("GET /a%0d%0ab HTTP/1.1", HOST), "HTTP/1.1 400 ");
+	for (i = 0; i < sizeof(bad_keys) / sizeof(bad_keys[0]); i++) {
+		char request[500];
+		(void)mg_snprintf(NULL, NULL, request, sizeof(request), "GET /ws HTTP/1.1\r\n" HOST UP VERSION "Sec-WebSocket-Key: %s\r\n\r\n", bad_keys[i]);
+		expect_response(&server, request, "HTTP/1.1 400 ");
+	}
+
+	/* the path is decoded once, after which dot segments are gone */
+	{
+		SOCKET sock = connect_to(&server);
+		char line[16];
+		send_all(sock, UPGRADE("/x/%2e%2e/w%73", RFC_KEY), strlen(UPGRADE("/x/%2e%2e/w%73", RFC_KEY)));
+		receive_exactly(sock, line, 12);
+		CHECK(strncmp(line, "HTTP/1.1 101", 12) == 0);
+		closesocket(sock);
+		wait_closed(&server, 1);
+	}
+	stop_server(&server);
+}

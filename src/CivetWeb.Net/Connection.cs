@@ -1,0 +1,396 @@
+using System;
+using System.Text;
+using System.Threading;
+using CivetWeb.Net.Interop;
+
+namespace CivetWeb.Net;
+
+/// <summary>
+/// One opening of a connection, from accept to close. It may be kept and used from any thread, for ever: it never comes
+/// to stand for another client, and once it is closed every write returns -1.
+/// </summary>
+/// <remarks>
+/// Two lives, one object. In HTTP callbacks the request can be read and answered, on that thread, until the callback
+/// returns. After a WebSocket handshake frames can be written from any thread until it closes.
+/// </remarks>
+public sealed class Connection
+{
+    private readonly object _gate = new();
+    private nint _native; // the mg_connection, while a callback that may use it runs
+    private int _nativeUses;
+    private SessionHandle? _session;
+    private WebSocketRoute? _route;
+    private RequestInfo? _info;
+    private cwn_session_info _end;
+    private bool _isWebSocket;
+
+    internal Connection(Context context) => Context = context;
+
+    /// <summary>The server the connection belongs to.</summary>
+    public Context Context { get; }
+
+    /// <summary>An object of the application's own; <see cref="RequestInfo.ConnectionData"/> shows it. Not synchronised.</summary>
+    public object? Data { get; set; }
+
+    /// <summary>Whether the connection is, or was, a WebSocket.</summary>
+    public bool IsWebSocket => Volatile.Read(ref _isWebSocket);
+
+    /// <summary>Whether frames can be sent to the WebSocket now. It may close at any moment after.</summary>
+    public bool IsOpen => Volatile.Read(ref _session)?.IsOpen ?? false;
+
+    /// <summary>
+    /// The close code the client has sent (RFC 6455, section 7.4): 1005 for a Close without code, null when none came (yet).
+    /// </summary>
+    public int? RemoteCloseCode => NullIfZero(End.remote_code);
+
+    /// <summary>The reason the client has sent with its close code; empty when none came.</summary>
+    public string RemoteCloseReason
+    {
+        get
+        {
+            cwn_session_info end = End;
+            return Encoding.UTF8.GetString(((ReadOnlySpan<byte>)end.reason)[..(int)end.reason_size]);
+        }
+    }
+
+    /// <summary>The close code sent to the client, 1005 for a Close without code, null when none was sent (yet).</summary>
+    public int? LocalCloseCode => NullIfZero(End.local_code);
+
+    internal RequestInfo Info
+    {
+        get
+        {
+            RequestInfo? info = Volatile.Read(ref _info);
+            if (info is not null)
+            {
+                return info;
+            }
+
+            lock (_gate)
+            {
+                info = _native == 0 ? null : RequestInfoReader.Read(_native, Context.UserData, Data);
+                Volatile.Write(ref _info, info);
+            }
+
+            return info ?? throw new InvalidOperationException(
+                "There is no request to read: its callback has returned, or none has arrived yet. Read it inside the callback; the result can be kept.");
+        }
+    }
+
+    private cwn_session_info End => Volatile.Read(ref _session)?.GetInfo() ?? _end;
+
+    internal int SendFrame(int opcode, ReadOnlySpan<byte> data) => Volatile.Read(ref _session)?.Send(opcode, data) ?? -1;
+
+    internal int SendClose(int code, ReadOnlySpan<byte> reason) => Volatile.Read(ref _session)?.Close(code, reason) ?? -1;
+
+    internal void RequestClose(int code) => Volatile.Read(ref _session)?.RequestClose(code);
+
+    internal void Abort() => Volatile.Read(ref _session)?.Abort();
+
+    internal WebSocketRoute? Route => Volatile.Read(ref _route);
+
+    internal int Write(ReadOnlySpan<byte> data)
+    {
+        lock (_gate)
+        {
+            return _native == 0 ? -1 : NativeRequest.Write(_native, data);
+        }
+    }
+
+    internal int Read(Span<byte> buffer)
+    {
+        lock (_gate)
+        {
+            return _native == 0 ? -1 : NativeRequest.Read(_native, buffer);
+        }
+    }
+
+    internal int SendFile(byte[] path, byte[]? mimeType)
+    {
+        lock (_gate)
+        {
+            if (_native == 0)
+            {
+                return -1;
+            }
+
+            NativeRequest.SendFile(_native, path, mimeType);
+            return 0;
+        }
+    }
+
+    // From here on: what the trampolines call, on the connection's own thread.
+
+    internal int HandleBeginRequest(nint native)
+    {
+        Volatile.Write(ref _info, null); // of an earlier request on this connection
+        if (!System.Runtime.CompilerServices.RuntimeHelpers.TryEnsureSufficientExecutionStack())
+        {
+            // Only a library built with USE_STACK_SIZE gets here; user code would overflow and end the process.
+            return NativeRequest.Refuse(native, 503, null, "The server's threads have too little stack.\n");
+        }
+
+        RequestCallback? callback = Context.Callbacks.BeginRequest;
+        if (callback is null)
+        {
+            return 0;
+        }
+
+        using CallbackScope scope = CallbackScope.Enter();
+        long sent = NativeRequest.BytesSent(native);
+        BeginUse(native);
+        try
+        {
+            // Beyond the documented range CivetWeb's behaviour is undefined; anything but 0 means "handled".
+            int status = callback(this);
+            return status is 0 or (>= 1 and <= 999) ? status : 500;
+        }
+        catch (Exception e)
+        {
+            Context.ReportException(e, nameof(Callbacks.BeginRequest));
+            return RefuseIfSilent(native, sent, 500, "The request could not be handled.\n");
+        }
+        finally
+        {
+            EndUse();
+        }
+    }
+
+    internal void HandleEndRequest(nint native, int status) =>
+        InUse(native, nameof(Callbacks.EndRequest), (connection, s) => connection.Context.Callbacks.EndRequest?.Invoke(connection, s), status);
+
+    internal bool HandleHttpError(nint native, int status, string message)
+    {
+        if (Context.Callbacks.HttpError is not { } callback)
+        {
+            return false;
+        }
+
+        bool handled = false;
+        InUse(native, nameof(Callbacks.HttpError), (connection, s) => handled = callback(connection, s, message) == 0, status);
+        return handled;
+    }
+
+    internal void HandleConnectionClose()
+    {
+        try
+        {
+            Context.Run(nameof(Callbacks.ConnectionClose), this, static (_, connection) => connection.Context.Callbacks.ConnectionClose?.Invoke(connection));
+        }
+        finally
+        {
+            // Only a connection accepted by its callback and then lost to a failing handshake is still here.
+            Context.Forget(this);
+        }
+    }
+
+    internal void HandleConnectionClosed() =>
+        Context.Run(nameof(Callbacks.ConnectionClosed), this, static (_, connection) => connection.Context.Callbacks.ConnectionClosed?.Invoke(connection));
+
+    /// <summary>0 accepts. Every refusal is a complete HTTP response.</summary>
+    internal int HandleWebSocketConnect(nint native)
+    {
+        using CallbackScope scope = CallbackScope.Enter();
+        BeginUse(native);
+        try
+        {
+            RequestInfo info = Info;
+            WebSocketRoute? route = Context.FindRoute(info.LocalUri);
+            if (route is null)
+            {
+                return NativeRequest.Refuse(native, 404, null, "There is no WebSocket at this path.\n");
+            }
+
+            if (!Context.Settings.IsOriginAllowed(info.GetHeader("Origin")))
+            {
+                return NativeRequest.Refuse(native, 403, null, "This origin is not allowed.\n");
+            }
+
+            _route = route;
+            switch (Context.Admit(this, info.RemoteAddress))
+            {
+                case ConnectionTable.Admission.Accepted:
+                    break;
+                case ConnectionTable.Admission.Stopping:
+                    return NativeRequest.Refuse(native, 503, null, "The server is stopping.\n");
+                default:
+                    return NativeRequest.Refuse(native, 503, "Retry-After: 5\r\n", "There are too many connections.\n");
+            }
+
+            bool accepted = false;
+            try
+            {
+                int refused = NegotiateAndAsk(native, info, route);
+                accepted = refused == 0;
+                return refused;
+            }
+            finally
+            {
+                if (!accepted)
+                {
+                    Context.Forget(this);
+                }
+            }
+        }
+        finally
+        {
+            EndUse();
+        }
+    }
+
+    /// <summary>Runs the whole WebSocket; returns when it is over.</summary>
+    internal void HandleWebSocketReady(nint native, nint handle)
+    {
+        WebSocketRoute route = _route!;
+        using CallbackScope scope = CallbackScope.Enter();
+        SessionHandle? session = SessionHandle.TryCreate(native, Context.Settings.Session);
+        if (session is null)
+        {
+            Context.Log("A WebSocket had to be dropped: out of memory or file descriptors.");
+            NativeRequest.EndAfterRequest(native);
+            return;
+        }
+
+        Volatile.Write(ref _isWebSocket, true);
+        Volatile.Write(ref _session, session);
+        try
+        {
+            // Stopping looks at _session after it has set its flag, this looks at the flag after setting _session: one
+            // of the two sees the other.
+            Interlocked.MemoryBarrier();
+            if (Context.IsStopping)
+            {
+                session.RequestClose(1001);
+            }
+
+            try
+            {
+                route.Ready?.Invoke(this, route.UserData);
+            }
+            catch (Exception e)
+            {
+                FailWebSocket(e, "ready");
+            }
+
+            session.Run(handle);
+        }
+        finally
+        {
+            _end = session.GetInfo();
+            Volatile.Write(ref _session, null);
+            session.Dispose();
+        }
+    }
+
+    internal int HandleWebSocketData(int bits, ReadOnlySpan<byte> data)
+    {
+        WebSocketRoute route = _route!;
+        return route.Data is null ? 1 : route.Data(this, bits, data, route.UserData);
+    }
+
+    internal void HandleWebSocketClose()
+    {
+        WebSocketRoute? route = _route;
+        try
+        {
+            using CallbackScope scope = CallbackScope.Enter();
+            route?.Close?.Invoke(this, route.UserData);
+        }
+        catch (Exception e)
+        {
+            Context.ReportException(e, "close");
+        }
+        finally
+        {
+            Context.Forget(this);
+        }
+    }
+
+    /// <summary>An exception has left a callback: the peer is told (1011), nobody else notices.</summary>
+    internal void FailWebSocket(Exception exception, string callback)
+    {
+        Context.ReportException(exception, callback);
+        SendClose(1011, []);
+    }
+
+    private static int? NullIfZero(int code) => code == 0 ? null : code;
+
+    private int NegotiateAndAsk(nint native, RequestInfo info, WebSocketRoute route)
+    {
+        if (Subprotocols.Choose(info, route.Subprotocols) is { } subprotocol && route.NativeSubprotocols!.Accept(native, subprotocol))
+        {
+            info.Subprotocol = subprotocol;
+        }
+
+        if (route.Connect is null)
+        {
+            return 0;
+        }
+
+        long sent = NativeRequest.BytesSent(native);
+        try
+        {
+            if (route.Connect(this, route.UserData) == 0)
+            {
+                return 0;
+            }
+        }
+        catch (Exception e)
+        {
+            Context.ReportException(e, "connect");
+            return RefuseIfSilent(native, sent, 500, "The WebSocket could not be opened.\n");
+        }
+
+        return RefuseIfSilent(native, sent, 403, "This WebSocket was refused.\n");
+    }
+
+    private static int RefuseIfSilent(nint native, long sentBefore, int status, string text)
+    {
+        if (NativeRequest.BytesSent(native) == sentBefore)
+        {
+            return NativeRequest.Refuse(native, status, null, text);
+        }
+
+        NativeRequest.EndAfterRequest(native);
+        return status;
+    }
+
+    private void BeginUse(nint native)
+    {
+        lock (_gate)
+        {
+            _native = native;
+            _nativeUses++;
+        }
+    }
+
+    /// <summary>Waits for a call of another thread that is still using the connection.</summary>
+    private void EndUse()
+    {
+        lock (_gate)
+        {
+            if (--_nativeUses == 0)
+            {
+                _native = 0;
+            }
+        }
+    }
+
+    private void InUse(nint native, string name, Action<Connection, int> callback, int status)
+    {
+        using CallbackScope scope = CallbackScope.Enter();
+        BeginUse(native);
+        try
+        {
+            callback(this, status);
+        }
+        catch (Exception e)
+        {
+            Context.ReportException(e, name);
+        }
+        finally
+        {
+            EndUse();
+        }
+    }
+}

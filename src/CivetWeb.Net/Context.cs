@@ -1,0 +1,267 @@
+using System;
+using System.Collections.Generic;
+using System.Threading;
+using CivetWeb.Net.Interop;
+
+namespace CivetWeb.Net;
+
+/// <summary>
+/// A running server (<c>struct mg_context</c>). Started by <see cref="Http.StartServer(RequestCallback, string)"/> and its
+/// overloads, stopped by <see cref="Http.StopServer(Context)"/> or by disposing of it; until then it stays alive even
+/// when nothing refers to it.
+/// </summary>
+/// <remarks>All members may be used from any thread.</remarks>
+public sealed class Context : IDisposable
+{
+    private static readonly TimeSpan DefaultDrainTime = TimeSpan.FromSeconds(5);
+
+    private readonly WebSocketRouteTable _routes = new();
+    private readonly ConnectionTable _connections;
+    private readonly List<NativeStrings> _nativeStrings = [];
+    private readonly ManualResetEventSlim _stopped = new();
+    private readonly StartLog _startLog = new();
+    private NativeServer? _server;
+    private int _stopping;
+
+    private Context(Callbacks callbacks, ServerSettings settings, object? userData)
+    {
+        Callbacks = callbacks;
+        Settings = settings;
+        UserData = userData;
+        _connections = new ConnectionTable(settings.MaxConnections, settings.MaxConnectionsPerAddress);
+    }
+
+    /// <summary>The object given when the server was started.</summary>
+    public object? UserData { get; }
+
+    /// <summary>The TCP ports the server listens on, in the order of <c>listening_ports</c>; Unix domain sockets are not among them.</summary>
+    public IReadOnlyList<ServerPort> Ports => _server?.Ports ?? [];
+
+    /// <summary>The first port of <see cref="Ports"/>; 0 without any.</summary>
+    public int Port => Ports is [var first, ..] ? first.Port : 0;
+
+    /// <summary>Whether the server is running: started, and nobody has begun to stop it.</summary>
+    public bool IsRunning => _server is not null && Volatile.Read(ref _stopping) == 0;
+
+    /// <summary>How many WebSockets are open.</summary>
+    public int WebSocketCount => _connections.Count;
+
+    internal Callbacks Callbacks { get; }
+
+    internal ServerSettings Settings { get; }
+
+    internal bool DecodesUrls => Settings.DecodesUrls;
+
+    internal bool IsStopping => _connections.IsStopping;
+
+    /// <summary>Stops the server, as <see cref="Http.StopServer(Context)"/> does.</summary>
+    public void Dispose() => Stop(DefaultDrainTime);
+
+    internal static Context Start(Callbacks callbacks, ServerSettings settings, object? userData)
+    {
+        NativeLibraryLoader.EnsureLoaded();
+        if (settings.UsesTls)
+        {
+            NativeLibraryLoader.EnsureTls();
+        }
+
+        var context = new Context(callbacks.Clone(), settings, userData);
+        NativeServer server = NativeServer.Start(context, context.Callbacks, settings.NativeOptions, context._startLog.ToString);
+        context._startLog.End();
+        Volatile.Write(ref context._server, server);
+        return context;
+    }
+
+    internal void Stop() => Stop(DefaultDrainTime);
+
+    internal void Stop(TimeSpan drainTime)
+    {
+        if (CallbackScope.IsActive)
+        {
+            throw new InvalidOperationException(
+                "A server cannot be stopped from inside a callback: stopping waits for the callbacks to return. Stop it from another thread, for example with Task.Run.");
+        }
+
+        NativeServer? server = Volatile.Read(ref _server);
+        if (server is null)
+        {
+            return;
+        }
+
+        if (Interlocked.Exchange(ref _stopping, 1) != 0)
+        {
+            _stopped.Wait();
+            return;
+        }
+
+        // No new WebSocket; every open one is told (1001) by its own thread, so that a slow client delays nobody.
+        foreach (Connection connection in _connections.BeginStopping())
+        {
+            connection.RequestClose(1001);
+        }
+
+        if (!_connections.WaitUntilEmpty(drainTime))
+        {
+            foreach (Connection connection in _connections.Snapshot())
+            {
+                connection.Abort();
+            }
+        }
+
+        server.Stop();
+
+        // Native code can no longer reach these.
+        lock (_nativeStrings)
+        {
+            foreach (NativeStrings strings in _nativeStrings)
+            {
+                strings.Dispose();
+            }
+
+            _nativeStrings.Clear();
+        }
+
+        _stopped.Set();
+    }
+
+    internal void SetRoute(
+        string uri,
+        string[] subprotocols,
+        WebSocketConnectCallback? connect,
+        WebSocketReadyCallback? ready,
+        WebSocketDataCallback? data,
+        WebSocketCloseCallback? close,
+        object? userData)
+    {
+        var pattern = new UriPattern(uri);
+        if (connect is null && ready is null && data is null && close is null)
+        {
+            _routes.Remove(uri);
+            foreach (Connection connection in _connections.Snapshot())
+            {
+                if (connection.Route?.Pattern.Text == uri)
+                {
+                    connection.RequestClose(1001);
+                }
+            }
+
+            return;
+        }
+
+        NativeStrings? native = null;
+        lock (_nativeStrings)
+        {
+            ObjectDisposedException.ThrowIf(_stopped.IsSet, this);
+            if (subprotocols.Length > 0)
+            {
+                native = new NativeStrings(subprotocols);
+                _nativeStrings.Add(native);
+            }
+        }
+
+        _routes.Set(new WebSocketRoute
+        {
+            Pattern = pattern,
+            Connect = connect,
+            Ready = ready,
+            Data = data,
+            Close = close,
+            UserData = userData,
+            Subprotocols = subprotocols,
+            NativeSubprotocols = native,
+        });
+    }
+
+    internal WebSocketRoute? FindRoute(string path) => _routes.Find(path);
+
+    internal ConnectionTable.Admission Admit(Connection connection, string address) => _connections.TryAdd(connection, address);
+
+    internal void Forget(Connection connection)
+    {
+        if (connection.Route is not null)
+        {
+            _connections.Remove(connection, connection.Info.RemoteAddress);
+        }
+    }
+
+    /// <summary>Calls application code where an exception is only reported.</summary>
+    internal void Run<T>(string name, T argument, Action<Context, T> callback)
+    {
+        using CallbackScope scope = CallbackScope.Enter();
+        try
+        {
+            callback(this, argument);
+        }
+        catch (Exception e)
+        {
+            ReportException(e, name);
+        }
+    }
+
+    internal void HandleInitContext() =>
+        Run(nameof(Callbacks.InitContext), 0, static (context, _) => context.Callbacks.InitContext?.Invoke(context));
+
+    internal void HandleExitContext() =>
+        Run(nameof(Callbacks.ExitContext), 0, static (context, _) => context.Callbacks.ExitContext?.Invoke(context));
+
+    internal void HandleInitThread(int kind) =>
+        Run(nameof(Callbacks.InitThread), kind, static (context, k) => context.Callbacks.InitThread?.Invoke(context, k));
+
+    internal void HandleExitThread(int kind) =>
+        Run(nameof(Callbacks.ExitThread), kind, static (context, k) => context.Callbacks.ExitThread?.Invoke(context, k));
+
+    internal void HandleInitConnection(Connection connection) =>
+        Run(nameof(Callbacks.InitConnection), connection, static (context, c) => context.Callbacks.InitConnection?.Invoke(c));
+
+    internal int HandleInitSsl(nint sslContext)
+    {
+        int result = -1;
+        Run(nameof(Callbacks.InitSsl), sslContext, (context, s) => result = context.Callbacks.InitSsl?.Invoke(s, context.UserData) ?? 0);
+        return result;
+    }
+
+    internal int HandleLogMessage(Connection? connection, string message)
+    {
+        _startLog.Add(message);
+        int result = 0;
+        if (Callbacks.LogMessage is { } callback)
+        {
+            Run(nameof(Callbacks.LogMessage), connection, (_, c) => result = callback(c, message));
+        }
+
+        return result;
+    }
+
+    internal int HandleLogAccess(Connection? connection, string message)
+    {
+        int result = 0;
+        if (Callbacks.LogAccess is { } callback)
+        {
+            Run(nameof(Callbacks.LogAccess), connection, (_, c) => result = callback(c, message));
+        }
+
+        return result;
+    }
+
+    /// <summary>A message of the library's own, where CivetWeb's go.</summary>
+    internal void Log(string message) => HandleLogMessage(null, message);
+
+    internal void ReportException(Exception exception, string callback)
+    {
+        try
+        {
+            if (Callbacks.UnhandledException is { } handler)
+            {
+                handler(exception, callback);
+            }
+            else
+            {
+                Console.Error.WriteLine($"CivetWeb.Net: unhandled exception in the {callback} callback: {exception}");
+            }
+        }
+        catch (Exception)
+        {
+            // There is nobody left to tell, and the caller is native code.
+        }
+    }
+}

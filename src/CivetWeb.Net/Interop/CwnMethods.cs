@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+
+namespace CivetWeb.Net.Interop;
+
+/// <summary>Limits of one session; the layout of <c>cwn_session_options</c>.</summary>
+internal struct cwn_session_options
+{
+    public uint size;
+    public uint max_message_size;
+    public uint ping_interval_ms;
+    public uint pong_timeout_ms;
+    public uint frame_timeout_ms;
+    public uint send_timeout_ms;
+    public uint close_timeout_ms;
+}
+
+/// <summary>How a session ended; the layout of <c>cwn_session_info</c>.</summary>
+internal struct cwn_session_info
+{
+    public uint size;
+    public int local_code;
+    public int remote_code;
+    public uint reason_size;
+    public ReasonBuffer reason;
+
+    [System.Runtime.CompilerServices.InlineArray(124)]
+    public struct ReasonBuffer
+    {
+        public byte e0;
+    }
+}
+
+/// <summary>The extension's functions, as native/include/civetweb_net.h declares them.</summary>
+internal static unsafe class CwnMethods
+{
+    private const string Library = "civetweb_net";
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern uint cwn_abi_version();
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern byte* cwn_build_info();
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern uint cwn_layout(uint* values, uint count);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_init(uint features);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_send_http_error(mg_connection* conn, int status, byte* text);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_log(mg_connection* conn, byte* text);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_prepare_request(mg_connection* conn, int decode_path);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_check_upgrade(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_refuse(mg_connection* conn, int status, byte* headers, byte* text);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_http_error(mg_connection* conn, int status, byte* text);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern long cwn_bytes_sent(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_accept_subprotocol(mg_connection* conn, byte* name);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_context_drain(mg_context* ctx);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern nint cwn_session_create(mg_connection* conn, cwn_session_options* options);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_session_run(
+        nint session, delegate* unmanaged[Cdecl]<mg_connection*, int, byte*, nuint, void*, int> handler, void* user_data);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_session_send(nint session, int opcode, byte* data, nuint size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_session_close(nint session, int code, byte* reason, nuint reason_size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_session_request_close(nint session, int code);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_session_abort(nint session);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_session_is_open(nint session);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_session_get_info(nint session, cwn_session_info* info);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_session_release(nint session);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern long cwn_session_count();
+}

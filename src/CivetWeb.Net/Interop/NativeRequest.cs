@@ -1,0 +1,88 @@
+using System;
+using System.Buffers;
+using System.Text;
+
+namespace CivetWeb.Net.Interop;
+
+/// <summary>Request and response calls on a live connection; only within its callbacks, under its gate.</summary>
+internal static unsafe class NativeRequest
+{
+    public static int Write(nint connection, ReadOnlySpan<byte> data)
+    {
+        if (data.IsEmpty)
+        {
+            return 0;
+        }
+
+        fixed (byte* pointer = data)
+        {
+            int n = NativeMethods.mg_write((mg_connection*)connection, pointer, (nuint)data.Length);
+            return n > 0 ? n : -1;
+        }
+    }
+
+    public static int Read(nint connection, Span<byte> buffer)
+    {
+        fixed (byte* pointer = buffer)
+        {
+            int n = NativeMethods.mg_read((mg_connection*)connection, pointer, (nuint)buffer.Length);
+            return n < 0 ? -1 : n;
+        }
+    }
+
+    public static void SendFile(nint connection, byte[] path, byte[]? mimeType)
+    {
+        fixed (byte* file = path, mime = mimeType)
+        {
+            if (mime == null)
+            {
+                NativeMethods.mg_send_file((mg_connection*)connection, file);
+            }
+            else
+            {
+                NativeMethods.mg_send_mime_file((mg_connection*)connection, file, mime);
+            }
+        }
+    }
+
+    /// <summary>A complete response that works on upgrade requests too; the connection closes after it.</summary>
+    public static int Refuse(nint connection, int status, string? headers, string text)
+    {
+        byte[]? headerBytes = headers is null ? null : NativeText.ToBytes(headers, nameof(headers));
+        byte[] textBytes = NativeText.ToBytes(text, nameof(text));
+        fixed (byte* h = headerBytes, t = textBytes)
+        {
+            return CwnMethods.cwn_refuse((mg_connection*)connection, status, h, t);
+        }
+    }
+
+    public static long BytesSent(nint connection) => CwnMethods.cwn_bytes_sent((mg_connection*)connection);
+
+    /// <summary>Ends the connection after the current request; on a slot known to be live only.</summary>
+    public static void EndAfterRequest(nint connection) =>
+        NativeMethods.mg_disable_connection_keep_alive((mg_connection*)connection);
+
+    /// <summary>The decoded value of a form variable, or null.</summary>
+    public static string? GetVariable(ReadOnlySpan<byte> data, byte[] name)
+    {
+        if (data.IsEmpty)
+        {
+            return null;
+        }
+
+        // Decoding never makes a value longer than the data it is in.
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(data.Length + 1);
+        try
+        {
+            fixed (byte* d = data, n = name, b = buffer)
+            {
+                int length = NativeMethods.mg_get_var(d, (nuint)data.Length, n, b, (nuint)buffer.Length);
+                return length < 0 ? null : Encoding.UTF8.GetString(buffer, 0, length);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+using System;
+using System.Collections.Generic;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.RegularExpressions;
+using System.Threading;
+
+namespace CivetWeb.Net.Interop;
+
+/// <summary>One mg_context: started, listed, stopped once.</summary>
+internal sealed unsafe partial class NativeServer
+{
+    private readonly GCHandle _owner;
+    private mg_context* _context;
+
+    private NativeServer(GCHandle owner, mg_context* context)
+    {
+        _owner = owner;
+        _context = context;
+        Ports = ReadPorts(context);
+    }
+
+    /// <summary>The ports as they were after the start; CivetWeb may not be asked while it stops.</summary>
+    public IReadOnlyList<ServerPort> Ports { get; }
+
+    /// <summary>Starts a server whose callbacks go to <paramref name="owner"/>.</summary>
+    /// <param name="owner">Receives every callback until <see cref="Stop"/> has returned.</param>
+    /// <param name="callbacks">Which of CivetWeb's callbacks are wanted.</param>
+    /// <param name="options">CivetWeb's option names and values.</param>
+    /// <param name="startLog">What CivetWeb has logged since the start began: the reason of a failure is only there.</param>
+    public static NativeServer Start(
+        Context owner, Callbacks callbacks, IReadOnlyList<KeyValuePair<string, string>> options, Func<string> startLog)
+    {
+        // mg_start overwrites the thread-local data of the thread that calls it; inside a callback of another server
+        // that thread still needs it.
+        if (!CallbackScope.IsActive)
+        {
+            return StartHere(owner, callbacks, options, startLog);
+        }
+
+        NativeServer? server = null;
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                server = StartHere(owner, callbacks, options, startLog);
+            }
+            catch (Exception e)
+            {
+                failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            }
+        });
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        return server!;
+    }
+
+    /// <summary>mg_stop: returns when the last callback has. Once, never from a callback.</summary>
+    public void Stop()
+    {
+        mg_context* context = _context;
+        if (context == null)
+        {
+            return;
+        }
+
+        _context = null;
+        NativeMethods.mg_stop(context);
+        _owner.Free();
+    }
+
+    private static NativeServer StartHere(
+        Context owner, Callbacks callbacks, IReadOnlyList<KeyValuePair<string, string>> options, Func<string> startLog)
+    {
+        const int ErrorTextSize = 1024;
+        GCHandle handle = GCHandle.Alloc(owner);
+        var strings = new List<nint>();
+        mg_context* context = null;
+        try
+        {
+            byte** pairs = stackalloc byte*[options.Count * 2 + 1];
+            int n = 0;
+            foreach ((string name, string value) in options)
+            {
+                pairs[n++] = Copy(name, strings);
+                pairs[n++] = Copy(value, strings);
+            }
+
+            pairs[n] = null;
+
+            mg_callbacks native = Trampolines.Create(callbacks);
+            var init = new mg_init_data
+            {
+                callbacks = &native,
+                user_data = (void*)GCHandle.ToIntPtr(handle),
+                configuration_options = pairs,
+            };
+            byte* text = stackalloc byte[ErrorTextSize];
+            text[0] = 0;
+            var error = new mg_error_data { text = text, text_buffer_size = ErrorTextSize };
+            context = NativeMethods.mg_start2(&init, &error);
+            if (context == null)
+            {
+                throw Failure(error.code, NativeText.FromPointer(text) ?? "", startLog());
+            }
+
+            return new NativeServer(handle, context);
+        }
+        finally
+        {
+            // CivetWeb has copied the options and the callback table.
+            foreach (nint pointer in strings)
+            {
+                NativeMemory.Free((void*)pointer);
+            }
+
+            if (context == null)
+            {
+                handle.Free();
+            }
+        }
+    }
+
+    private static byte* Copy(string text, List<nint> strings)
+    {
+        byte[] bytes = NativeText.ToBytes(text, "options");
+        byte* memory = (byte*)NativeMemory.Alloc((nuint)bytes.Length);
+        bytes.CopyTo(new Span<byte>(memory, bytes.Length));
+        strings.Add((nint)memory);
+        return memory;
+    }
+
+    private static Exception Failure(mg_error_data_code code, string text, string log)
+    {
+        string message = text.Length > 0 ? text : $"CivetWeb could not start (error {(uint)code}).";
+        if (log.Length > 0)
+        {
+            message = $"{message} CivetWeb says: {log}";
+        }
+
+        if (code == mg_error_data_code.INIT_PORTS_FAILED)
+        {
+            // The error's number is only in the log line "cannot bind to …: 98 (Address already in use)".
+            Match match = ErrorNumber().Match(log);
+            SocketError? socketError = match.Success
+                ? match.Groups[1].Value switch
+                {
+                    "98" or "48" or "10048" => SocketError.AddressAlreadyInUse,
+                    "13" or "10013" => SocketError.AccessDenied,
+                    "99" or "49" or "10049" => SocketError.AddressNotAvailable,
+                    _ => null,
+                }
+                : null;
+            if (socketError is SocketError e)
+            {
+                return new SocketException((int)e, message);
+            }
+        }
+
+        return code switch
+        {
+            mg_error_data_code.INVALID_OPTION or mg_error_data_code.INIT_ACL_FAILED or mg_error_data_code.INVALID_PASS_FILE
+                => OptionError.Create(message),
+            _ => new CivetWebException(message, (int)code),
+        };
+    }
+
+    private static ServerPort[] ReadPorts(mg_context* context)
+    {
+        const int Most = 64;
+        mg_server_port* ports = stackalloc mg_server_port[Most];
+        int count = Math.Max(0, NativeMethods.mg_get_server_ports(context, Most, ports));
+        var result = new ServerPort[count];
+        for (int i = 0; i < count; i++)
+        {
+            result[i] = new ServerPort(ports[i].port, ports[i].is_ssl != 0, ports[i].is_redirect != 0);
+        }
+
+        return result;
+    }
+
+    [GeneratedRegex(@": (\d+) \(")]
+    private static partial Regex ErrorNumber();
+}

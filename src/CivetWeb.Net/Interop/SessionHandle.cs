@@ -1,0 +1,175 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace CivetWeb.Net.Interop;
+
+/// <summary>
+/// One native session. Every call holds a reference, so that no thread can use it after its memory is gone; a
+/// session whose connection is over answers every call with "closed".
+/// </summary>
+internal sealed unsafe class SessionHandle : SafeHandle
+{
+    public SessionHandle()
+        : base(0, ownsHandle: true)
+    {
+    }
+
+    public override bool IsInvalid => handle == 0;
+
+    /// <summary>Creates the session of an upgraded connection, in its ready callback; null when out of memory or descriptors.</summary>
+    public static SessionHandle? TryCreate(nint connection, in cwn_session_options options)
+    {
+        var result = new SessionHandle();
+        fixed (cwn_session_options* pointer = &options)
+        {
+            result.SetHandle(CwnMethods.cwn_session_create((mg_connection*)connection, pointer));
+        }
+
+        if (result.IsInvalid)
+        {
+            result.Dispose();
+            return null;
+        }
+
+        return result;
+    }
+
+    /// <summary>Sessions alive in the process.</summary>
+    public static long AliveCount => CwnMethods.cwn_session_count();
+
+    /// <summary>Runs the session on this thread until the connection is over; <paramref name="userData"/> reaches the data trampoline.</summary>
+    public void Run(nint userData)
+    {
+        bool held = false;
+        try
+        {
+            DangerousAddRef(ref held);
+            CwnMethods.cwn_session_run(handle, &Trampolines.WebSocketData, (void*)userData);
+        }
+        finally
+        {
+            Release(held);
+        }
+    }
+
+    /// <summary>Sends one frame; the number of payload bytes, or -1.</summary>
+    public int Send(int opcode, ReadOnlySpan<byte> data)
+    {
+        if (!TryHold())
+        {
+            return -1;
+        }
+
+        try
+        {
+            fixed (byte* pointer = data)
+            {
+                return CwnMethods.cwn_session_send(handle, opcode, pointer, (nuint)data.Length);
+            }
+        }
+        finally
+        {
+            DangerousRelease();
+        }
+    }
+
+    /// <summary>Sends a Close frame; 0, or -1 when there is nothing left to close. Code 0: a frame without code.</summary>
+    public int Close(int code, ReadOnlySpan<byte> reason)
+    {
+        if (!TryHold())
+        {
+            return -1;
+        }
+
+        try
+        {
+            fixed (byte* pointer = reason)
+            {
+                return CwnMethods.cwn_session_close(handle, code, pointer, (nuint)reason.Length);
+            }
+        }
+        finally
+        {
+            DangerousRelease();
+        }
+    }
+
+    /// <summary>Asks the session's own thread to close; never blocks.</summary>
+    public void RequestClose(int code)
+    {
+        if (TryHold())
+        {
+            CwnMethods.cwn_session_request_close(handle, code);
+            DangerousRelease();
+        }
+    }
+
+    /// <summary>Cuts the connection; never blocks.</summary>
+    public void Abort()
+    {
+        if (TryHold())
+        {
+            CwnMethods.cwn_session_abort(handle);
+            DangerousRelease();
+        }
+    }
+
+    /// <summary>Whether frames can still be sent.</summary>
+    public bool IsOpen
+    {
+        get
+        {
+            if (!TryHold())
+            {
+                return false;
+            }
+
+            bool open = CwnMethods.cwn_session_is_open(handle) != 0;
+            DangerousRelease();
+            return open;
+        }
+    }
+
+    /// <summary>Both close codes and the peer's reason, as far as they are known.</summary>
+    public cwn_session_info GetInfo()
+    {
+        var info = new cwn_session_info { size = (uint)sizeof(cwn_session_info) };
+        if (TryHold())
+        {
+            CwnMethods.cwn_session_get_info(handle, &info);
+            DangerousRelease();
+        }
+
+        return info;
+    }
+
+    /// <inheritdoc/>
+    protected override bool ReleaseHandle()
+    {
+        CwnMethods.cwn_session_release(handle);
+        return true;
+    }
+
+    /// <summary>A reference for one call; false when the handle has been disposed of meanwhile.</summary>
+    private bool TryHold()
+    {
+        try
+        {
+            bool held = false;
+            DangerousAddRef(ref held);
+            return held;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private void Release(bool held)
+    {
+        if (held)
+        {
+            DangerousRelease();
+        }
+    }
+}

@@ -1,0 +1,390 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace CivetWeb.Net.Interop;
+
+/// <summary>
+/// The functions CivetWeb calls, of exactly its callback types. Each recovers its object from a GCHandle, calls one
+/// method of the layer above, and lets no exception out: one that reached C would end the process.
+///
+/// The server's user_data is a handle to the <see cref="Context"/>, a connection's data a handle to its
+/// <see cref="Connection"/>; both live until CivetWeb can no longer call.
+/// </summary>
+internal static unsafe class Trampolines
+{
+    /// <summary>
+    /// The connection whose connection_close has just run on this thread: connection_closed follows at once and gets
+    /// no data any more.
+    /// </summary>
+    [ThreadStatic]
+    private static Connection? t_closing;
+
+    public static mg_callbacks Create(Callbacks callbacks)
+    {
+        var native = new mg_callbacks
+        {
+            begin_request = &BeginRequest,
+            log_message = &LogMessage,
+            http_error = &HttpError,
+            init_context = &InitContext,
+            exit_context = &ExitContext,
+            init_connection = &InitConnection,
+            connection_close = &ConnectionClose,
+        };
+
+        // CivetWeb tells "not set" from "set" for these: it then does less.
+        if (callbacks.EndRequest is not null)
+        {
+            native.end_request = &EndRequest;
+        }
+
+        if (callbacks.LogAccess is not null)
+        {
+            native.log_access = &LogAccess;
+        }
+
+        if (callbacks.InitThread is not null)
+        {
+            native.init_thread = &InitThread;
+        }
+
+        if (callbacks.ExitThread is not null)
+        {
+            native.exit_thread = &ExitThread;
+        }
+
+        if (callbacks.ConnectionClosed is not null)
+        {
+            native.connection_closed = &ConnectionClosed;
+        }
+
+        if (callbacks.InitSsl is not null)
+        {
+            native.init_ssl = &InitSsl;
+        }
+
+        return native;
+    }
+
+    public static void RegisterWebSockets(mg_context* context, nint server)
+    {
+        // One handler for every path: routing is ours, exact and case-sensitive, which CivetWeb's is not.
+        fixed (byte* everything = "**\0"u8)
+        {
+            NativeMethods.mg_set_websocket_handler(
+                context, everything, &WebSocketConnect, &WebSocketReady, &WebSocketData, &WebSocketClose, (void*)server);
+        }
+    }
+
+    /// <summary>The data handler of a session; user_data is the connection's handle.</summary>
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    internal static int WebSocketData(mg_connection* connection, int bits, byte* data, nuint size, void* userData)
+    {
+        Connection? target = null;
+        try
+        {
+            target = Target<Connection>(userData);
+            return target is null ? 0 : target.HandleWebSocketData(bits, new ReadOnlySpan<byte>(data, checked((int)size)));
+        }
+        catch (Exception e)
+        {
+            target?.FailWebSocket(e, "data");
+            return 0;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int WebSocketConnect(mg_connection* connection, void* server)
+    {
+        try
+        {
+            return ConnectionOf(connection)?.HandleWebSocketConnect((nint)connection) ?? 1;
+        }
+        catch (Exception e)
+        {
+            Report(server, e, "connect");
+            return 1;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void WebSocketReady(mg_connection* connection, void* server)
+    {
+        try
+        {
+            ConnectionOf(connection)?.HandleWebSocketReady((nint)connection, (nint)NativeMethods.mg_get_user_connection_data(connection));
+        }
+        catch (Exception e)
+        {
+            Report(server, e, "ready");
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void WebSocketClose(mg_connection* connection, void* server)
+    {
+        try
+        {
+            ConnectionOf(connection)?.HandleWebSocketClose();
+        }
+        catch (Exception e)
+        {
+            Report(server, e, "close");
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int BeginRequest(mg_connection* connection)
+    {
+        try
+        {
+            Connection? target = ConnectionOf(connection);
+            if (target is null)
+            {
+                return NativeRequest.Refuse((nint)connection, 503, null, "The server is out of memory.\n");
+            }
+
+            int refused = CwnMethods.cwn_prepare_request(connection, target.Context.DecodesUrls ? 1 : 0);
+            if (refused != 0)
+            {
+                return refused;
+            }
+
+            int status = target.HandleBeginRequest((nint)connection);
+            if (status != 0)
+            {
+                return status;
+            }
+
+            int upgrade = CwnMethods.cwn_check_upgrade(connection);
+            return upgrade >= 400 ? upgrade : 0;
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(BeginRequest));
+            return 500;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void EndRequest(mg_connection* connection, int status)
+    {
+        try
+        {
+            ConnectionOf(connection)?.HandleEndRequest((nint)connection, status);
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(EndRequest));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int LogMessage(mg_connection* connection, byte* message)
+    {
+        try
+        {
+            // Not every connection here is one: CivetWeb makes up a blank one to log without.
+            Connection? target = NativeMethods.mg_get_request_info(connection) != null ? ConnectionOf(connection) : null;
+            return ContextOf(connection)?.HandleLogMessage(target, NativeText.FromPointer(message) ?? "") ?? 0;
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(LogMessage));
+            return 0;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int LogAccess(mg_connection* connection, byte* message)
+    {
+        try
+        {
+            return ContextOf(connection)?.HandleLogAccess(ConnectionOf(connection), NativeText.FromPointer(message) ?? "") ?? 0;
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(LogAccess));
+            return 0;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int HttpError(mg_connection* connection, int status, byte* message)
+    {
+        try
+        {
+            Connection? target = ConnectionOf(connection);
+            if (target is not null && target.HandleHttpError((nint)connection, status, NativeText.FromPointer(message) ?? ""))
+            {
+                return 0;
+            }
+
+            return CwnMethods.cwn_http_error(connection, status, message);
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(HttpError));
+            return 1;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void InitContext(mg_context* context)
+    {
+        void* server = NativeMethods.mg_get_user_data(context);
+        try
+        {
+            // No worker exists yet: no client can find the handler missing.
+            RegisterWebSockets(context, (nint)server);
+            Target<Context>(server)?.HandleInitContext();
+        }
+        catch (Exception e)
+        {
+            Report(server, e, nameof(InitContext));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void ExitContext(mg_context* context)
+    {
+        void* server = NativeMethods.mg_get_user_data(context);
+        try
+        {
+            CwnMethods.cwn_context_drain(context);
+            Target<Context>(server)?.HandleExitContext();
+        }
+        catch (Exception e)
+        {
+            Report(server, e, nameof(ExitContext));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void* InitThread(mg_context* context, int kind)
+    {
+        void* server = NativeMethods.mg_get_user_data(context);
+        try
+        {
+            Target<Context>(server)?.HandleInitThread(kind);
+        }
+        catch (Exception e)
+        {
+            Report(server, e, nameof(InitThread));
+        }
+
+        return null;
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void ExitThread(mg_context* context, int kind, void* value)
+    {
+        void* server = NativeMethods.mg_get_user_data(context);
+        try
+        {
+            Target<Context>(server)?.HandleExitThread(kind);
+        }
+        catch (Exception e)
+        {
+            Report(server, e, nameof(ExitThread));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int InitConnection(mg_connection* connection, void** data)
+    {
+        try
+        {
+            Context? context = ContextOf(connection);
+            if (context is not null)
+            {
+                var target = new Connection(context);
+                *data = (void*)GCHandle.ToIntPtr(GCHandle.Alloc(target));
+                context.HandleInitConnection(target);
+            }
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(InitConnection));
+        }
+
+        return 0;
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void ConnectionClose(mg_connection* connection)
+    {
+        try
+        {
+            // Null after a failed TLS handshake: such a connection was never initialised.
+            void* data = NativeMethods.mg_get_user_connection_data(connection);
+            if (data == null)
+            {
+                return;
+            }
+
+            // The last callback with the data; CivetWeb forgets it right after.
+            GCHandle handle = GCHandle.FromIntPtr((nint)data);
+            var target = (Connection?)handle.Target;
+            handle.Free();
+            t_closing = target;
+            target?.HandleConnectionClose();
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(ConnectionClose));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void ConnectionClosed(mg_connection* connection)
+    {
+        try
+        {
+            Connection? target = t_closing;
+            t_closing = null;
+            target?.HandleConnectionClosed();
+        }
+        catch (Exception e)
+        {
+            ReportFrom(connection, e, nameof(ConnectionClosed));
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int InitSsl(void* sslContext, void* server)
+    {
+        try
+        {
+            return Target<Context>(server)?.HandleInitSsl((nint)sslContext) ?? 0;
+        }
+        catch (Exception e)
+        {
+            Report(server, e, nameof(InitSsl));
+            return -1;
+        }
+    }
+
+    private static T? Target<T>(void* handle)
+        where T : class =>
+        handle == null ? null : GCHandle.FromIntPtr((nint)handle).Target as T;
+
+    private static Connection? ConnectionOf(mg_connection* connection) =>
+        Target<Connection>(NativeMethods.mg_get_user_connection_data(connection));
+
+    private static Context? ContextOf(mg_connection* connection)
+    {
+        mg_context* context = NativeMethods.mg_get_context(connection);
+        return context == null ? null : Target<Context>(NativeMethods.mg_get_user_data(context));
+    }
+
+    private static void ReportFrom(mg_connection* connection, Exception exception, string callback)
+    {
+        mg_context* context = NativeMethods.mg_get_context(connection);
+        Report(context == null ? null : NativeMethods.mg_get_user_data(context), exception, callback);
+    }
+
+    private static void Report(void* server, Exception exception, string callback) =>
+        Target<Context>(server)?.ReportException(exception, callback);
+}

@@ -1,0 +1,289 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Net;
+using CivetWeb.Net.Interop;
+
+namespace CivetWeb.Net;
+
+/// <summary>
+/// The options of a server, checked. CivetWeb itself takes most values unseen ("request_timeout_ms=abc"), and leaks its
+/// listening sockets when a later one turns out wrong; so nothing reaches it that has not been looked at here.
+/// </summary>
+internal sealed class ServerSettings
+{
+    public const int DefaultThreads = 256;
+
+    private const int MaxThreads = 65536;
+    private const uint DefaultMaxMessageSize = 16 * 1024 * 1024;
+
+    /// <summary>Names of our own; CivetWeb never sees them.</summary>
+    private static readonly string[] OwnNames =
+    [
+        "websocket_max_message_size", "websocket_ping_interval_ms", "websocket_pong_timeout_ms", "websocket_frame_timeout_ms",
+        "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_connections",
+        "websocket_max_connections_per_address", "websocket_allowed_origins",
+    ];
+
+    /// <summary>Where CivetWeb's default serves the careless rather than the careful.</summary>
+    private static readonly (string Name, string Value)[] Defaults =
+    [
+        ("num_threads", DefaultThreads.ToString(CultureInfo.InvariantCulture)),
+        ("tcp_nodelay", "1"),
+        ("request_timeout_ms", "10000"),
+        ("listen_backlog", "1024"),
+        ("enable_directory_listing", "no"),
+        ("ssi_pattern", ""),
+        ("access_control_allow_origin", ""),
+        ("access_control_allow_methods", ""),
+        ("access_control_allow_headers", ""),
+    ];
+
+    private readonly Dictionary<string, string> _values;
+    private readonly string[]? _origins;
+
+    private ServerSettings(Dictionary<string, string> values)
+    {
+        _values = values;
+        int threads = (int)Number("num_threads", DefaultThreads, 1, MaxThreads);
+
+        // What WebSockets may not take: threads for plain HTTP, and for telling a client that the server is full.
+        int reserve = threads == 1 ? 0 : Math.Min(threads - 1, Math.Max(2, threads / 10));
+        MaxConnections = (int)Number("websocket_max_connections", threads - reserve, 1, threads);
+        MaxConnectionsPerAddress = (int)Number("websocket_max_connections_per_address", MaxConnections, 1, MaxThreads);
+        _origins = values.TryGetValue("websocket_allowed_origins", out string? origins)
+            ? origins.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            : null;
+        DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
+        UsesTls = CheckPorts(values["listening_ports"]);
+        Session = ReadSession();
+        NativeOptions = ToNative();
+    }
+
+    /// <summary>How many WebSockets may be open at once.</summary>
+    public int MaxConnections { get; }
+
+    /// <summary>How many of them from one address.</summary>
+    public int MaxConnectionsPerAddress { get; }
+
+    public bool DecodesUrls { get; }
+
+    public bool UsesTls { get; }
+
+    /// <summary>Limits of every WebSocket.</summary>
+    public cwn_session_options Session { get; }
+
+    /// <summary>What goes to CivetWeb.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> NativeOptions { get; }
+
+    /// <summary>Whether a WebSocket may be opened by a page of that origin; null when the client sent none.</summary>
+    public bool IsOriginAllowed(string? origin) =>
+        _origins is null || origin is null || _origins.Any(o => o == "*" || string.Equals(o, origin, StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>Checks the options.</summary>
+    /// <exception cref="ArgumentException">An unknown name or a value out of range; the message says which and what is allowed.</exception>
+    public static ServerSettings Parse(IEnumerable<KeyValuePair<string, string>> options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        NativeLibraryLoader.EnsureLoaded();
+        var values = new Dictionary<string, string>();
+        foreach ((string name, string value) in options)
+        {
+            if (name is null || value is null)
+            {
+                throw new ArgumentException($"Option '{name ?? "(null)"}' has no value: names and values must not be null.", nameof(options));
+            }
+
+            if (!values.TryAdd(name, value))
+            {
+                throw new ArgumentException($"Option '{name}' is given twice.", nameof(options));
+            }
+
+            CheckValue(name, value);
+        }
+
+        values.TryAdd("listening_ports", "8080");
+        return new ServerSettings(values);
+    }
+
+    /// <summary>Options as CivetWeb's C API takes them: name, value, name, value.</summary>
+    /// <exception cref="ArgumentException">An odd number of strings.</exception>
+    public static IEnumerable<KeyValuePair<string, string>> ToPairs(string[] options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Length % 2 != 0)
+        {
+            throw new ArgumentException($"Options come in pairs of name and value, but there are {options.Length} strings.", nameof(options));
+        }
+
+        return options.Chunk(2).Select(pair => KeyValuePair.Create(pair[0], pair[1]));
+    }
+
+    private static bool IsYes(string value) => string.Equals(value, "yes", StringComparison.OrdinalIgnoreCase);
+
+    private static void CheckValue(string name, string value)
+    {
+        if (value.Contains('\0'))
+        {
+            throw OptionError.Create($"The value of option '{name}' contains a NUL character.");
+        }
+
+        if (OwnNames.Contains(name))
+        {
+            return;
+        }
+
+        if (!ValidOptions.TryGetKind(name, out OptionKind kind))
+        {
+            throw OptionError.Create(
+                $"There is no option '{name}'. Options are those of CivetWeb's UserManual and {string.Join(", ", OwnNames)}.");
+        }
+
+        if (name.StartsWith("cgi", StringComparison.Ordinal))
+        {
+            throw OptionError.Create($"Option '{name}' has no effect: this build of CivetWeb has no CGI.");
+        }
+
+        if (name == "run_as_user")
+        {
+            throw OptionError.Create("Option 'run_as_user' would change the user of the whole .NET process; start the process as that user instead.");
+        }
+
+        string? wanted = kind switch
+        {
+            OptionKind.Number when !int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number) || number < LowestNumber(name)
+                => $"a whole number, at least {LowestNumber(name)}",
+            OptionKind.YesOrNo when !IsYes(value) && value is not ("no" or "NO" or "No") => "'yes' or 'no'",
+            OptionKind.YesNoOrOptional when value is not ("yes" or "no" or "optional") => "'yes', 'no' or 'optional'",
+            OptionKind.Directory when name == "document_root" && !Directory.Exists(value) => "an existing directory",
+            OptionKind.File when name.StartsWith("ssl_", StringComparison.Ordinal) && !File.Exists(value) => "an existing file",
+            OptionKind.Text when name == "access_control_list" && !IsAccessList(value) => "a comma-separated list of +address or -address, each an IPv4 or [IPv6] address or subnet",
+            _ => null,
+        };
+        if (wanted is null && name == "tcp_nodelay" && value is not ("0" or "1"))
+        {
+            wanted = "0 or 1";
+        }
+
+        if (wanted is not null)
+        {
+            throw OptionError.Create($"Option '{name}' is '{value}', but it must be {wanted}.");
+        }
+    }
+
+    private static int LowestNumber(string name) => name switch
+    {
+        "linger_timeout_ms" => -2,
+        "static_file_max_age" or "ssl_cache_timeout" or "strict_transport_security_max_age" => -1,
+        "num_threads" or "connection_queue" or "listen_backlog" or "request_timeout_ms" => 1,
+        "max_request_size" => 1024,
+        _ => 0,
+    };
+
+    /// <summary>CivetWeb checks the list after it has opened the ports, and on a mistake never closes them again.</summary>
+    private static bool IsAccessList(string value) => value.Split(',').All(entry =>
+    {
+        string text = entry.Trim();
+        return text.Length > 1 && text[0] is '+' or '-'
+            && (IPNetwork.TryParse(text[1..].Replace("[", "", StringComparison.Ordinal).Replace("]", "", StringComparison.Ordinal), out _)
+                || IPAddress.TryParse(text[1..], out _));
+    });
+
+    /// <summary>Checks the ports (CivetWeb refuses all for one bad) and tells whether any of them needs TLS.</summary>
+    private bool CheckPorts(string ports)
+    {
+        bool tls = false;
+        string[] entries = ports.Split(',', StringSplitOptions.TrimEntries);
+        foreach (string entry in entries)
+        {
+            if (entry.StartsWith('x'))
+            {
+                CheckSocketPath(entry[1..]);
+                continue;
+            }
+
+            string rest = entry.TrimStart('+');
+            bool redirects = rest.EndsWith('r');
+            tls |= redirects || rest.EndsWith('s');
+            rest = rest.TrimEnd('s', 'r');
+            string port = rest[(rest.LastIndexOf(':') + 1)..];
+            if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535)
+            {
+                throw OptionError.Create(
+                    $"'{entry}' in option 'listening_ports' is not a port: it must be [+][address:]number[s|r], with a number from 0 to 65535, or x followed by the path of a Unix domain socket.");
+            }
+        }
+
+        if (tls && !_values.ContainsKey("ssl_certificate"))
+        {
+            throw OptionError.Create("A port of 'listening_ports' ends in s or r, which means TLS, but option 'ssl_certificate' (a PEM file with certificate and key) is missing.");
+        }
+
+        return tls;
+    }
+
+    private static void CheckSocketPath(string path)
+    {
+        const int Longest = 107; // sun_path, without its terminating NUL
+        if (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > Longest)
+        {
+            throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {Longest} bytes.");
+        }
+    }
+
+    private cwn_session_options ReadSession()
+    {
+        // CivetWeb's own two options for its own ping-pong: the interval keeps its meaning, "no" still means none.
+        uint interval = Number("websocket_timeout_ms", 30_000, 0, int.MaxValue);
+        if (_values.TryGetValue("enable_websocket_ping_pong", out string? pingPong) && !IsYes(pingPong))
+        {
+            interval = 0;
+        }
+
+        unsafe
+        {
+            return new cwn_session_options
+            {
+                size = (uint)sizeof(cwn_session_options),
+                max_message_size = Number("websocket_max_message_size", DefaultMaxMessageSize, 1, int.MaxValue),
+                ping_interval_ms = Number("websocket_ping_interval_ms", interval, 0, int.MaxValue),
+                pong_timeout_ms = Number("websocket_pong_timeout_ms", 20_000, 0, int.MaxValue),
+                frame_timeout_ms = Number("websocket_frame_timeout_ms", 20_000, 0, int.MaxValue),
+                send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
+                close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
+            };
+        }
+    }
+
+    private uint Number(string name, long defaultValue, long lowest, long highest)
+    {
+        if (!_values.TryGetValue(name, out string? text))
+        {
+            return (uint)defaultValue;
+        }
+
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= lowest && value <= highest
+            ? (uint)value
+            : throw OptionError.Create($"Option '{name}' is '{text}', but it must be a whole number from {lowest} to {highest}.");
+    }
+
+    private List<KeyValuePair<string, string>> ToNative()
+    {
+        var native = new Dictionary<string, string>(_values);
+        foreach (string name in OwnNames)
+        {
+            native.Remove(name);
+        }
+
+        foreach ((string name, string value) in Defaults)
+        {
+            native.TryAdd(name, value);
+        }
+
+        // The extension decodes paths itself, to see a %00 before it is the end of a string.
+        native["decode_url"] = "no";
+        return [.. native];
+    }
+}

@@ -1,0 +1,54 @@
+using System;
+
+namespace CivetWeb.Net;
+
+/// <summary>Sec-WebSocket-Protocol (RFC 6455, sections 1.9 and 4.2.2).</summary>
+internal static class Subprotocols
+{
+    /// <summary>The first the client asks for that the server speaks: the client's order is its preference.</summary>
+    public static string? Choose(RequestInfo info, string[] supported)
+    {
+        if (supported.Length == 0)
+        {
+            return null;
+        }
+
+        foreach ((string name, string value) in info.Headers)
+        {
+            if (!string.Equals(name, "Sec-WebSocket-Protocol", StringComparison.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
+            foreach (Range part in value.AsSpan().Split(','))
+            {
+                ReadOnlySpan<char> wanted = value.AsSpan(part).Trim();
+                foreach (string candidate in supported)
+                {
+                    if (wanted.SequenceEqual(candidate))
+                    {
+                        return candidate;
+                    }
+                }
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Throws unless every name is a token (RFC 9110, section 5.6.2): it becomes part of a header.</summary>
+    public static void Validate(string[] names, string parameterName)
+    {
+        ArgumentNullException.ThrowIfNull(names, parameterName);
+        foreach (string name in names)
+        {
+            if (string.IsNullOrEmpty(name) || name.AsSpan().ContainsAnyExcept(TokenCharacters))
+            {
+                throw new ArgumentException($"'{name}' is not a subprotocol name: it must be a token of RFC 9110, without spaces, commas or line breaks.", parameterName);
+            }
+        }
+    }
+
+    private static readonly System.Buffers.SearchValues<char> TokenCharacters =
+        System.Buffers.SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+}

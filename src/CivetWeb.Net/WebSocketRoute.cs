@@ -1,0 +1,26 @@
+using CivetWeb.Net.Interop;
+
+namespace CivetWeb.Net;
+
+/// <summary>What one SetWebSocketHandler call has set; immutable, kept alive by the connections it serves.</summary>
+internal sealed class WebSocketRoute
+{
+    public required UriPattern Pattern { get; init; }
+
+    public WebSocketConnectCallback? Connect { get; init; }
+
+    public WebSocketReadyCallback? Ready { get; init; }
+
+    public WebSocketDataCallback? Data { get; init; }
+
+    public WebSocketCloseCallback? Close { get; init; }
+
+    public object? UserData { get; init; }
+
+    public string[] Subprotocols { get; init; } = [];
+
+    /// <summary>The same names in native memory, owned by the server; null without any.</summary>
+    public NativeStrings? NativeSubprotocols { get; init; }
+
+    public bool HasCallbacks => Connect is not null || Ready is not null || Data is not null || Close is not null;
+}
