@@ -11,10 +11,10 @@ namespace CivetWeb.Net.Interop;
 /// <summary>One mg_context: started, listed, stopped once.</summary>
 internal sealed unsafe partial class NativeServer
 {
-    private readonly GCHandle _owner;
+    private readonly nint _owner;
     private mg_context* _context;
 
-    private NativeServer(GCHandle owner, mg_context* context)
+    private NativeServer(nint owner, mg_context* context)
     {
         _owner = owner;
         _context = context;
@@ -69,14 +69,14 @@ internal sealed unsafe partial class NativeServer
 
         _context = null;
         NativeMethods.mg_stop(context);
-        _owner.Free();
+        Pin.Free(_owner);
     }
 
     private static NativeServer StartHere(
         Context owner, Callbacks callbacks, IReadOnlyList<KeyValuePair<string, string>> options, Func<string> startLog)
     {
         const int ErrorTextSize = 1024;
-        GCHandle handle = GCHandle.Alloc(owner);
+        nint handle = Pin.Create(owner);
         var strings = new List<nint>();
         mg_context* context = null;
         try
@@ -95,7 +95,7 @@ internal sealed unsafe partial class NativeServer
             var init = new mg_init_data
             {
                 callbacks = &native,
-                user_data = (void*)GCHandle.ToIntPtr(handle),
+                user_data = (void*)handle,
                 configuration_options = pairs,
             };
             byte* text = stackalloc byte[ErrorTextSize];
@@ -119,7 +119,7 @@ internal sealed unsafe partial class NativeServer
 
             if (context == null)
             {
-                handle.Free();
+                Pin.Free(handle);
             }
         }
     }

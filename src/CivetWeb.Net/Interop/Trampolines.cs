@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace CivetWeb.Net.Interop;
 
 /// <summary>
-/// The functions CivetWeb calls, of exactly its callback types. Each recovers its object from a GCHandle, calls one
+/// The functions CivetWeb calls, of exactly its callback types. Each recovers its object from a GCHandle (<see cref="Pin"/>), calls one
 /// method of the layer above, and lets no exception out: one that reached C would end the process.
 ///
 /// The server's user_data is a handle to the <see cref="Context"/>, a connection's data a handle to its
@@ -300,7 +300,7 @@ internal static unsafe class Trampolines
             if (context is not null)
             {
                 var target = new Connection(context);
-                *data = (void*)GCHandle.ToIntPtr(GCHandle.Alloc(target));
+                *data = (void*)Pin.Create(target);
                 context.HandleInitConnection(target);
             }
         }
@@ -325,9 +325,8 @@ internal static unsafe class Trampolines
             }
 
             // The last callback with the data; CivetWeb forgets it right after.
-            GCHandle handle = GCHandle.FromIntPtr((nint)data);
-            var target = (Connection?)handle.Target;
-            handle.Free();
+            Connection? target = Target<Connection>(data);
+            Pin.Free((nint)data);
             t_closing = target;
             target?.HandleConnectionClose();
         }
@@ -368,7 +367,7 @@ internal static unsafe class Trampolines
 
     private static T? Target<T>(void* handle)
         where T : class =>
-        handle == null ? null : GCHandle.FromIntPtr((nint)handle).Target as T;
+        Pin.Target<T>((nint)handle);
 
     private static Connection? ConnectionOf(mg_connection* connection) =>
         Target<Connection>(NativeMethods.mg_get_user_connection_data(connection));

@@ -1,0 +1,191 @@
+using System;
+using System.Buffers.Binary;
+using System.Collections.Generic;
+using System.IO;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace CivetWeb.Net.Tests;
+
+/// <summary>A client that sends whatever bytes it is told to: what a well-behaved library cannot be made to do.</summary>
+internal sealed class RawClient : IDisposable
+{
+    public const string Key = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    private readonly byte[] _mask = [0x37, 0xFA, 0x21, 0x3D];
+
+    public RawClient(int port)
+    {
+        Socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        {
+            NoDelay = true,
+            ReceiveTimeout = (int)TestServer.Patience.TotalMilliseconds,
+            SendTimeout = (int)TestServer.Patience.TotalMilliseconds,
+        };
+        Socket.Connect(IPAddress.Loopback, port);
+    }
+
+    public Socket Socket { get; }
+
+    public static string UpgradeRequest(string path = "/ws", string extraHeaders = "") =>
+        $"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + $"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {Key}\r\n{extraHeaders}\r\n";
+
+    /// <summary>A client whose handshake has succeeded.</summary>
+    public static RawClient Open(int port, string path = "/ws", string extraHeaders = "")
+    {
+        var client = new RawClient(port);
+        client.Send(UpgradeRequest(path, extraHeaders));
+        string head = client.ReadHead();
+        if (!head.StartsWith("HTTP/1.1 101 ", StringComparison.Ordinal))
+        {
+            client.Dispose();
+            throw new InvalidDataException($"The handshake was answered with: {head}");
+        }
+
+        return client;
+    }
+
+    /// <summary>A masked frame; the first byte is given whole, so that it can be wrong.</summary>
+    public byte[] Frame(int firstByte, ReadOnlySpan<byte> payload)
+    {
+        var frame = new List<byte> { (byte)firstByte };
+        switch (payload.Length)
+        {
+            case < 126:
+                frame.Add((byte)(0x80 | payload.Length));
+                break;
+            case <= 0xFFFF:
+                frame.Add(0x80 | 126);
+                frame.AddRange([(byte)(payload.Length >> 8), (byte)payload.Length]);
+                break;
+            default:
+                frame.Add(0x80 | 127);
+                byte[] length = new byte[8];
+                BinaryPrimitives.WriteInt64BigEndian(length, payload.Length);
+                frame.AddRange(length);
+                break;
+        }
+
+        frame.AddRange(_mask);
+        for (int i = 0; i < payload.Length; i++)
+        {
+            frame.Add((byte)(payload[i] ^ _mask[i % 4]));
+        }
+
+        return [.. frame];
+    }
+
+    public void Send(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[Socket.Send(bytes)..];
+        }
+    }
+
+    public void Send(string text) => Send(Encoding.UTF8.GetBytes(text));
+
+    public void SendFrame(int firstByte, ReadOnlySpan<byte> payload) => Send(Frame(firstByte, payload));
+
+    /// <summary>The next frame of the server.</summary>
+    /// <exception cref="EndOfStreamException">The server has hung up.</exception>
+    public (int FirstByte, byte[] Payload) ReadFrame()
+    {
+        byte[] header = ReadExactly(2);
+        if ((header[1] & 0x80) != 0)
+        {
+            throw new InvalidDataException("A server must not mask (RFC 6455, section 5.1).");
+        }
+
+        int length = header[1] switch
+        {
+            126 => BinaryPrimitives.ReadUInt16BigEndian(ReadExactly(2)),
+            127 => checked((int)BinaryPrimitives.ReadInt64BigEndian(ReadExactly(8))),
+            byte b => b,
+        };
+        return (header[0], ReadExactly(length));
+    }
+
+    /// <summary>The code of the Close frame that comes next; 1005 when it has none.</summary>
+    public int ReadClose()
+    {
+        (int first, byte[] payload) = ReadFrame();
+        if (first != 0x88)
+        {
+            throw new InvalidDataException($"A Close frame was expected, but 0x{first:X2} with {payload.Length} bytes came.");
+        }
+
+        return payload.Length == 0 ? 1005 : BinaryPrimitives.ReadUInt16BigEndian(payload);
+    }
+
+    /// <summary>Whether the server hangs up in order: end of stream, no reset, nothing more before it.</summary>
+    public bool ReadsCleanEnd()
+    {
+        try
+        {
+            return Socket.Receive(new byte[1]) == 0;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Reads to the end, whatever comes; returns what came.</summary>
+    public byte[] ReadToEnd()
+    {
+        var all = new MemoryStream();
+        byte[] buffer = new byte[4096];
+        try
+        {
+            int n;
+            while ((n = Socket.Receive(buffer)) > 0)
+            {
+                all.Write(buffer, 0, n);
+            }
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset)
+        {
+            // an abort: also an end
+        }
+
+        return all.ToArray();
+    }
+
+    /// <summary>A response's head, up to and with the empty line.</summary>
+    public string ReadHead()
+    {
+        var head = new List<byte>();
+        while (!(head.Count >= 4 && head[^4] == '\r' && head[^3] == '\n' && head[^2] == '\r' && head[^1] == '\n'))
+        {
+            head.Add(ReadExactly(1)[0]);
+        }
+
+        return Encoding.Latin1.GetString([.. head]);
+    }
+
+    public byte[] ReadExactly(int count)
+    {
+        byte[] bytes = new byte[count];
+        int got = 0;
+        while (got < count)
+        {
+            int n = Socket.Receive(bytes, got, count - got, SocketFlags.None);
+            got += n > 0 ? n : throw new EndOfStreamException($"The server hung up after {got} of {count} bytes.");
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Sends a request and returns the whole response; for servers that close.</summary>
+    public static string Exchange(int port, string request)
+    {
+        using var client = new RawClient(port);
+        client.Send(request);
+        return Encoding.UTF8.GetString(client.ReadToEnd());
+    }
+
+    public void Dispose() => Socket.Dispose();
+}

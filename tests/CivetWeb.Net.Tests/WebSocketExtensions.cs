@@ -1,0 +1,64 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Net.WebSockets;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace CivetWeb.Net.Tests;
+
+/// <summary>Whole messages for ClientWebSocket, with a deadline that only a broken server reaches.</summary>
+internal static class WebSocketExtensions
+{
+    public static async Task SendTextAsync(this WebSocket socket, string text) =>
+        await socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Deadline());
+
+    public static async Task SendBinaryAsync(this WebSocket socket, ReadOnlyMemory<byte> data) =>
+        await socket.SendAsync(data, WebSocketMessageType.Binary, true, Deadline());
+
+    public static async Task<(WebSocketMessageType Type, byte[] Data)> ReceiveMessageAsync(this WebSocket socket)
+    {
+        var data = new List<byte>();
+        byte[] buffer = new byte[64 * 1024];
+        CancellationToken deadline = Deadline();
+        while (true)
+        {
+            ValueWebSocketReceiveResult result = await socket.ReceiveAsync(buffer.AsMemory(), deadline);
+            data.AddRange(buffer.AsSpan(0, result.Count));
+            if (result.EndOfMessage)
+            {
+                return (result.MessageType, data.ToArray());
+            }
+        }
+    }
+
+    public static async Task<string> ReceiveTextAsync(this WebSocket socket)
+    {
+        (WebSocketMessageType type, byte[] data) = await socket.ReceiveMessageAsync();
+        return type == WebSocketMessageType.Text ? Encoding.UTF8.GetString(data) : throw new InvalidOperationException($"{type}, not text");
+    }
+
+    public static async Task CloseNormallyAsync(this WebSocket socket) =>
+        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", Deadline());
+
+    private static CancellationToken Deadline() => new CancellationTokenSource(TestServer.Patience).Token;
+}
+
+/// <summary>Waiting for what other threads bring about.</summary>
+internal static class Eventually
+{
+    public static async Task IsTrueAsync(Func<bool> condition, string what)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            if (Stopwatch.GetElapsedTime(start) > TestServer.Patience)
+            {
+                throw new TimeoutException($"Never happened: {what}");
+            }
+
+            await Task.Delay(2);
+        }
+    }
+}
