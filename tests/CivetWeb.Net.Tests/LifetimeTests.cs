@@ -1,0 +1,199 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Net.WebSockets;
+using System.Threading;
+using System.Threading.Tasks;
+using NUnit.Framework;
+
+namespace CivetWeb.Net.Tests;
+
+/// <summary>Servers that start and stop.</summary>
+public sealed class LifetimeTests
+{
+    [Test]
+    public async Task Stopping_tells_a_hundred_clients_1001_and_leaves_nothing()
+    {
+        const int Clients = 100;
+        var server = new TestServer(("num_threads", "120"));
+        EchoCounts counts = server.MapEcho();
+        ClientWebSocket[] clients = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => server.ConnectAsync()));
+        Task<int?>[] readers = [.. clients.Select(async client =>
+        {
+            (WebSocketMessageType type, _) = await client.ReceiveMessageAsync();
+            Assert.That(type, Is.EqualTo(WebSocketMessageType.Close));
+            await client.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", CancellationToken.None);
+            return (int?)client.CloseStatus;
+        })];
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == Clients, "all are ready");
+        var watch = Stopwatch.StartNew();
+        server.Dispose();
+        TestContext.Out.WriteLine($"stopped with {Clients} open sockets in {watch.ElapsedMilliseconds} ms");
+        Assert.That(await Task.WhenAll(readers), Is.All.EqualTo(1001));
+        Assert.That(counts.Closes, Is.EqualTo(Clients));
+        Assert.That(server.Context.WebSocketCount, Is.Zero);
+        foreach (ClientWebSocket client in clients)
+        {
+            client.Dispose();
+        }
+    }
+
+    [Test]
+    public async Task Starting_and_stopping_fifty_times_leaves_no_thread_handle_or_descriptor()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            Assert.Ignore("Counts what /proc shows.");
+        }
+
+        await Cycle(5); // what .NET and the pools set up once
+        int descriptors = await SettledDescriptors();
+        int workers = ServerThreads();
+        await Cycle(50);
+        await Eventually.IsTrueAsync(() => ServerThreads() <= workers, "the server's threads to be gone");
+        int after = await SettledDescriptors(descriptors);
+        Assert.That(after, Is.LessThanOrEqualTo(descriptors), string.Join("\n", Descriptors()));
+
+        static async Task Cycle(int times)
+        {
+            for (int i = 0; i < times; i++)
+            {
+                using var server = new TestServer();
+                server.MapEcho();
+                using ClientWebSocket open = await server.ConnectAsync();
+                await open.SendTextAsync("x");
+                await open.ReceiveTextAsync();
+                using var halfway = new RawClient(server.Port);
+                halfway.Send("GET /ws HTTP/1.1\r\n");
+                using RawClient inFrame = RawClient.Open(server.Port);
+                inFrame.Send([0x81]);
+                Http.StopServer(server.Context, TimeSpan.Zero);
+            }
+        }
+    }
+
+    [Test]
+    public async Task Clients_that_never_answer_do_not_hold_up_stopping_for_ever()
+    {
+        using var server = new TestServer();
+        EchoCounts counts = server.MapEcho();
+        using RawClient silent = RawClient.Open(server.Port);
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == 1, "ready");
+        Http.StopServer(server.Context, TimeSpan.FromMilliseconds(100));
+        Assert.That(counts.Closes, Is.EqualTo(1));
+        Assert.That(silent.ReadClose(), Is.EqualTo(1001), "it was told all the same");
+    }
+
+    [Test]
+    public async Task Two_servers_live_side_by_side()
+    {
+        using var a = new TestServer();
+        using var b = new TestServer();
+        EchoCounts atA = a.MapEcho(), atB = b.MapEcho();
+        using ClientWebSocket toA = await a.ConnectAsync();
+        using ClientWebSocket toB = await b.ConnectAsync();
+        await toA.SendTextAsync("a");
+        await toB.SendTextAsync("b");
+        Assert.That(await toA.ReceiveTextAsync(), Is.EqualTo("a"));
+        a.Dispose();
+        Assert.That(await toB.ReceiveTextAsync(), Is.EqualTo("b"));
+        Assert.That((atA.Connects, atB.Connects), Is.EqualTo((1, 1)));
+    }
+
+    [Test]
+    public async Task Stopping_twice_and_from_several_threads_is_one_stop()
+    {
+        var server = new TestServer();
+        server.MapEcho();
+        using ClientWebSocket client = await server.ConnectAsync();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => Http.StopServer(server.Context))));
+        Http.StopServer(server.Context);
+        Assert.That(server.Context.IsRunning, Is.False);
+        Assert.That(
+            () => Http.SetWebSocketHandler(server.Context, "/x", (_, _) => 0, null, null, null),
+            Throws.InstanceOf<ObjectDisposedException>());
+        server.Dispose();
+    }
+
+    [Test]
+    public async Task Stopping_inside_a_callback_is_refused_with_a_reason_and_works_from_outside()
+    {
+        var server = new TestServer();
+        var outcome = new TaskCompletionSource<Exception?>();
+        Http.SetWebSocketHandler(server.Context, "/ws", null, (c, _) =>
+        {
+            try
+            {
+                Http.StopServer(c.Context);
+                outcome.SetResult(null);
+            }
+            catch (InvalidOperationException e)
+            {
+                outcome.SetResult(e);
+            }
+        }, null, null);
+        using ClientWebSocket client = await server.ConnectAsync();
+        Exception? thrown = await outcome.Task.WaitAsync(TestServer.Patience);
+        Assert.That(thrown?.Message, Does.Contain("callback"));
+        Assert.That(server.Context.IsRunning);
+        server.Dispose();
+    }
+
+    [Test]
+    public async Task No_client_ever_meets_a_server_without_its_handlers()
+    {
+        // Handlers set in InitContext are there before the first client can be.
+        for (int i = 0; i < 20; i++)
+        {
+            var callbacks = new Callbacks
+            {
+                InitContext = context => Http.SetWebSocketHandler(context, "/ws", null, (c, _) => Http.WriteTextToWebSocket(c, "hi"), null, null),
+            };
+            using var server = new TestServer(callbacks);
+            using ClientWebSocket client = await server.ConnectAsync();
+            Assert.That(await client.ReceiveTextAsync(), Is.EqualTo("hi"));
+        }
+    }
+
+    private static string[] Descriptors() => [.. Directory.GetFiles("/proc/self/fd").Select(f =>
+    {
+        try
+        {
+            return File.ResolveLinkTarget(f, false)?.ToString() ?? f;
+        }
+        catch (IOException)
+        {
+            return f;
+        }
+    })];
+
+    /// <summary>Sockets of clients disposed of, and the runtime's own files, take a moment to go.</summary>
+    private static async Task<int> SettledDescriptors(int wanted = 0)
+    {
+        int count = 0;
+        var watch = Stopwatch.StartNew();
+        do
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            await Task.Delay(100);
+            count = Directory.GetFiles("/proc/self/fd").Length;
+        }
+        while ((wanted == 0 && watch.ElapsedMilliseconds < 1000) || (wanted != 0 && count > wanted && watch.Elapsed < TestServer.Patience));
+        return count;
+    }
+
+    private static int ServerThreads() => Directory.GetDirectories("/proc/self/task").Count(task =>
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(task, "comm")).StartsWith("civetweb", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    });
+}
