@@ -34,6 +34,7 @@ typedef struct cwn_session_options {
 	uint32_t frame_timeout_ms; /* a frame begun must make progress in this */
 	uint32_t send_timeout_ms;  /* one write; then the session is aborted */
 	uint32_t close_timeout_ms; /* for the peer's half of the closing */
+	uint32_t max_queue_size;   /* bytes posted and not sent; more: aborted */
 } cwn_session_options;
 
 /* How a session ended; filled in while it runs and final when it is over. */
@@ -113,6 +114,14 @@ CWN_API void cwn_session_run(cwn_session *session,
 
 /* One frame. Returns size, or -1: closed, closing, failed or timed out. */
 CWN_API int cwn_session_send(cwn_session *session,
+                             int opcode,
+                             const char *data,
+                             size_t size);
+
+/* One frame, without ever waiting for the peer: what the socket does not take
+ * now is sent by the session's own thread. Returns size, or -1: closed, closing,
+ * failed, or more than max_queue_size waiting, which aborts the session. */
+CWN_API int cwn_session_post(cwn_session *session,
                              int opcode,
                              const char *data,
                              size_t size);

@@ -5,12 +5,18 @@
  * connection slot that serves somebody else by now.
  *
  * Threads: cwn_session_run belongs to the connection's own thread. Everything
- * else may be called by any thread at any time. Three locks, always taken in
+ * else may be called by any thread at any time. Four locks, always taken in
  * this order:
  *   send_lock   whole frames, one after the other; held while a frame waits for
  *               a slow peer (bounded by send_timeout_ms)
+ *   queue_lock  short: frames posted, not sent yet
  *   state_lock  short: the socket is still ours; closing asked for
  *   tls_lock    short: OpenSSL must not read and write one SSL at once
+ *
+ * Two ways to send. cwn_session_send waits for a slow peer. cwn_session_post
+ * never waits: what the socket does not take at once stays in a bounded queue
+ * that the session's own thread empties as the peer reads. Whoever sends a frame
+ * sends the queue first, so frames leave in the order of the calls.
  *
  * States, and who moves them:
  *   open       frames go both ways
@@ -22,11 +28,18 @@
 
 enum { CWN_OUTPUT_SIZE = 16 * 1024 };
 
+/* Bytes in the order they are to be sent; [start, end) is left. */
+typedef struct cwn_bytes {
+	unsigned char *data;
+	size_t start, end, capacity;
+} cwn_bytes;
+
 struct cwn_session {
 	atomic_int references;
 	cwn_session_options options;
 
 	pthread_mutex_t send_lock;
+	pthread_mutex_t queue_lock;
 	pthread_mutex_t state_lock;
 	pthread_mutex_t tls_lock;
 
@@ -46,6 +59,12 @@ struct cwn_session {
 	unsigned char *output;
 	size_t output_size;
 	uint64_t close_deadline;
+	cwn_bytes leaving; /* taken from the queue, partly sent */
+
+	/* under queue_lock to change */
+	bool open_for_posts;
+	cwn_bytes queue;
+	atomic_size_t queued; /* bytes of queue and leaving together */
 
 	atomic_bool failed;
 	atomic_int requested_close; /* code, 0 = none */
@@ -85,15 +104,47 @@ cwn_session_create(struct mg_connection *conn, const cwn_session_options *option
 	atomic_init(&session->references, 1);
 	session->options = *options;
 	pthread_mutex_init(&session->send_lock, NULL);
+	pthread_mutex_init(&session->queue_lock, NULL);
 	pthread_mutex_init(&session->state_lock, NULL);
 	pthread_mutex_init(&session->tls_lock, NULL);
 	session->conn = conn;
 	session->sock = conn->client.sock;
 	session->ssl = conn->ssl;
 	session->attached = true;
+	session->open_for_posts = true;
 	session->info.size = sizeof(session->info);
 	atomic_fetch_add(&cwn_sessions_alive, 1);
 	return session;
+}
+
+static void
+cwn_bytes_free(cwn_bytes *bytes)
+{
+	mg_free(bytes->data);
+	memset(bytes, 0, sizeof(*bytes));
+}
+
+static bool
+cwn_bytes_append(cwn_bytes *bytes, const unsigned char *data, size_t size)
+{
+	if (bytes->capacity - bytes->end < size) {
+		size_t capacity = (bytes->capacity == 0) ? 4096 : bytes->capacity;
+		unsigned char *grown;
+		while (capacity - bytes->end < size) {
+			capacity *= 2;
+		}
+		grown = (unsigned char *)mg_realloc(bytes->data, capacity);
+		if (grown == NULL) {
+			return false;
+		}
+		bytes->data = grown;
+		bytes->capacity = capacity;
+	}
+	if (size > 0) {
+		memcpy(bytes->data + bytes->end, data, size);
+	}
+	bytes->end += size;
+	return true;
 }
 
 /* Forgets the connection. From here on no thread can reach its socket. */
@@ -113,6 +164,12 @@ cwn_session_detach(cwn_session *session)
 	mg_free(session->output);
 	session->output = NULL;
 	session->output_size = 0;
+	cwn_bytes_free(&session->leaving);
+	pthread_mutex_lock(&session->queue_lock);
+	session->open_for_posts = false;
+	cwn_bytes_free(&session->queue);
+	atomic_store(&session->queued, 0);
+	pthread_mutex_unlock(&session->queue_lock);
 	pthread_mutex_unlock(&session->send_lock);
 }
 
@@ -125,6 +182,7 @@ cwn_session_release(cwn_session *session)
 	}
 	cwn_session_detach(session);
 	pthread_mutex_destroy(&session->send_lock);
+	pthread_mutex_destroy(&session->queue_lock);
 	pthread_mutex_destroy(&session->state_lock);
 	pthread_mutex_destroy(&session->tls_lock);
 	mg_free(session);
@@ -236,11 +294,87 @@ cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
 	return true;
 }
 
-/* Sends what was gathered. Under send_lock. */
+/* Makes leaving hold what is to be sent next; false when nothing is. Under
+ * send_lock. */
+static bool
+cwn_session_next_queued(cwn_session *session)
+{
+	cwn_bytes emptied;
+	if (session->leaving.start < session->leaving.end) {
+		return true;
+	}
+	if (atomic_load(&session->queued) == 0) {
+		return false;
+	}
+	/* The buffers change places, so that neither is allocated for each frame. */
+	if (session->leaving.capacity > CWN_OUTPUT_SIZE) {
+		cwn_bytes_free(&session->leaving);
+	}
+	pthread_mutex_lock(&session->queue_lock);
+	emptied = session->leaving;
+	emptied.start = emptied.end = 0;
+	session->leaving = session->queue;
+	session->queue = emptied;
+	pthread_mutex_unlock(&session->queue_lock);
+	return session->leaving.start < session->leaving.end;
+}
+
+static void
+cwn_session_queue_sent(cwn_session *session, size_t size)
+{
+	session->leaving.start += size;
+	atomic_fetch_sub(&session->queued, size);
+}
+
+/* Sends what was posted, waiting for the peer if it has to. Under send_lock. */
+static bool
+cwn_session_send_queue(cwn_session *session)
+{
+	while (cwn_session_next_queued(session)) {
+		cwn_part part;
+		part.data = session->leaving.data + session->leaving.start;
+		part.size = session->leaving.end - session->leaving.start;
+		cwn_session_queue_sent(session, part.size);
+		if (!cwn_session_send_parts(session, &part, 1)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Sends of what was posted what the socket takes now. True when it took any.
+ * Under send_lock. */
+static bool
+cwn_session_try_queue(cwn_session *session)
+{
+	bool progress = false;
+	while (!atomic_load(&session->failed) && cwn_session_next_queued(session)) {
+		cwn_part part;
+		int n;
+		part.data = session->leaving.data + session->leaving.start;
+		part.size = session->leaving.end - session->leaving.start;
+		n = cwn_session_try_send(session, &part, 1);
+		if (n == -2) {
+			cwn_session_abort(session);
+			break;
+		}
+		if (n == -1) {
+			break;
+		}
+		cwn_session_queue_sent(session, (size_t)n);
+		progress = true;
+	}
+	return progress;
+}
+
+/* Sends what was gathered, behind what was posted. Under send_lock. */
 static bool
 cwn_session_flush_locked(cwn_session *session)
 {
 	cwn_part part;
+	if (!cwn_session_send_queue(session)) {
+		return false;
+	}
 	if (session->output_size == 0) {
 		return true;
 	}
@@ -321,6 +455,9 @@ cwn_session_send_frame(cwn_session *session,
 	cwn_part parts[CWN_MAX_PARTS];
 	int count = 0;
 
+	if (!cwn_session_send_queue(session)) {
+		return false;
+	}
 	if ((cwn_own_session == session) && session->gather
 	    && (session->output_size + header_size + size <= CWN_OUTPUT_SIZE)) {
 		if (cwn_session_append(session, header, header_size)) {
@@ -375,6 +512,63 @@ cwn_session_send(cwn_session *session, int opcode, const char *data, size_t size
 	return sent ? (int)size : -1;
 }
 
+CWN_API int
+cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size)
+{
+	unsigned char header[CWN_MAX_HEADER];
+	size_t header_size;
+	int result = -1;
+	bool full = false;
+
+	if ((session == NULL) || (size > INT_MAX) || ((data == NULL) && (size > 0))) {
+		return -1;
+	}
+	header_size = cwn_write_header(header, opcode, size);
+	pthread_mutex_lock(&session->queue_lock);
+	if (session->open_for_posts) {
+		size_t total = header_size + size;
+		size_t limit = session->options.max_queue_size;
+		size_t waiting = atomic_load(&session->queued);
+		size_t end = session->queue.end;
+		/* One frame may always wait, however large. */
+		full = (waiting > 0) && ((waiting > limit) || (total > limit - waiting));
+		if (!full && cwn_bytes_append(&session->queue, header, header_size)) {
+			if (cwn_bytes_append(&session->queue, (const unsigned char *)data, size)) {
+				atomic_fetch_add(&session->queued, total);
+				result = (int)size;
+			} else {
+				session->queue.end = end;
+			}
+		}
+	}
+	pthread_mutex_unlock(&session->queue_lock);
+	if (full) {
+		/* A peer that is this far behind will not catch up, and leaving frames
+		 * out would break what the application says to it. */
+		cwn_session_abort(session);
+	}
+	if (result < 0) {
+		return -1;
+	}
+
+	/* Usually the socket takes it at once. Somebody else sending, or a socket
+	 * that is full, leaves it to the session's own thread. */
+	if (pthread_mutex_trylock(&session->send_lock) == 0) {
+		if (session->attached) {
+			(void)cwn_session_try_queue(session);
+		}
+		pthread_mutex_unlock(&session->send_lock);
+	}
+	if (atomic_load(&session->queued) > 0) {
+		pthread_mutex_lock(&session->state_lock);
+		if (session->attached) {
+			cwn_wake_set(&session->wake);
+		}
+		pthread_mutex_unlock(&session->state_lock);
+	}
+	return result;
+}
+
 /* On the session's own thread. */
 static bool
 cwn_session_flush(cwn_session *session)
@@ -419,6 +613,10 @@ cwn_session_close(cwn_session *session,
 			/* The last frame: nothing is worth waiting for behind it. */
 			session->gather = false;
 		}
+		/* What was posted before goes out before; nothing follows a Close. */
+		pthread_mutex_lock(&session->queue_lock);
+		session->open_for_posts = false;
+		pthread_mutex_unlock(&session->queue_lock);
 		pthread_mutex_lock(&session->state_lock);
 		session->info.local_code = (code != 0) ? code : 1005;
 		pthread_mutex_unlock(&session->state_lock);

@@ -12,13 +12,19 @@ typedef struct cwn_loop {
 	uint64_t progress_at; /* last sign of life worth the name */
 	size_t trickle;       /* bytes since then that were not */
 	uint64_t ping_at;
+	uint64_t queue_stalled_at; /* since when the peer takes no queued frame; 0: it does */
 } cwn_loop;
 
 /* Less than this many bytes of a frame are not progress: a peer that sends one
  * now and then must not hold a thread for ever. */
 enum { CWN_PROGRESS = 4096 };
 
-typedef enum cwn_wait_result { CWN_READABLE, CWN_WOKEN, CWN_TIMED_OUT } cwn_wait_result;
+typedef enum cwn_wait_result {
+	CWN_READABLE,
+	CWN_WRITABLE, /* only waited for while frames are queued */
+	CWN_WOKEN,
+	CWN_TIMED_OUT
+} cwn_wait_result;
 
 /* deadline 0: none. */
 static cwn_wait_result
@@ -34,6 +40,9 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	}
 	pollers[0].fd = session->sock;
 	pollers[0].events = POLLIN;
+	if (loop->queue_stalled_at != 0) {
+		pollers[0].events |= POLLOUT;
+	}
 	pollers[0].revents = 0;
 	pollers[1].fd = session->wake.read_end;
 	pollers[1].events = POLLIN;
@@ -44,6 +53,9 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	if (pollers[1].revents != 0) {
 		cwn_wake_clear(&session->wake);
 		return CWN_WOKEN;
+	}
+	if ((pollers[0].revents & (POLLIN | POLLOUT)) == POLLOUT) {
+		return CWN_WRITABLE;
 	}
 	/* An interrupted poll counts as readable: receiving then would block. */
 	return CWN_READABLE;
@@ -220,6 +232,25 @@ cwn_loop_drain_input(cwn_loop *loop)
 	return alive;
 }
 
+/* Sends queued frames as far as the peer takes them. */
+static void
+cwn_loop_send_queue(cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	bool progress;
+	if ((loop->queue_stalled_at == 0) && (atomic_load(&session->queued) == 0)) {
+		return;
+	}
+	pthread_mutex_lock(&session->send_lock);
+	progress = cwn_session_try_queue(session);
+	pthread_mutex_unlock(&session->send_lock);
+	if (atomic_load(&session->queued) == 0) {
+		loop->queue_stalled_at = 0;
+	} else if (progress || (loop->queue_stalled_at == 0)) {
+		loop->queue_stalled_at = cwn_now_ms();
+	}
+}
+
 static uint64_t
 cwn_earlier(uint64_t a, uint64_t b)
 {
@@ -236,11 +267,15 @@ cwn_loop_deadline(const cwn_loop *loop)
 	if (atomic_load(&loop->session->close_sent)) {
 		return loop->session->close_deadline;
 	}
+	if ((loop->queue_stalled_at != 0) && (options->send_timeout_ms != 0)) {
+		deadline = loop->queue_stalled_at + options->send_timeout_ms;
+	}
 	if (options->ping_interval_ms != 0) {
 		if (!loop->ping_unanswered) {
-			deadline = loop->progress_at + options->ping_interval_ms;
+			deadline =
+			    cwn_earlier(deadline, loop->progress_at + options->ping_interval_ms);
 		} else if (options->pong_timeout_ms != 0) {
-			deadline = loop->ping_at + options->pong_timeout_ms;
+			deadline = cwn_earlier(deadline, loop->ping_at + options->pong_timeout_ms);
 		}
 	}
 	if ((options->frame_timeout_ms != 0)
@@ -268,9 +303,10 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 		}
 		loop->ping_unanswered = true;
 		loop->ping_at = cwn_now_ms();
-		return cwn_session_send(session, CWN_OPCODE_PING, NULL, 0) == 0;
+		/* Posted: the loop must not wait for a peer that may be gone. */
+		return cwn_session_post(session, CWN_OPCODE_PING, NULL, 0) == 0;
 	}
-	/* No answer to a ping, a frame begun and not continued, or no Close: the
+	/* No answer to a ping, queued frames not taken, a frame begun and not continued, or no Close: the
 	 * peer is gone or pretends to be. */
 	cwn_session_abort(session);
 	return false;
@@ -285,12 +321,16 @@ cwn_loop_step(cwn_loop *loop)
 	unsigned char *space;
 	int n;
 
-	uint64_t deadline = cwn_loop_deadline(loop);
+	uint64_t deadline;
 
-	/* A peer that trickles, or sends on after our Close, keeps the socket
-	 * readable: its deadline must not depend on silence. */
+	cwn_loop_send_queue(loop);
+	deadline = cwn_loop_deadline(loop);
+
+	/* A peer that trickles, sends on after our Close, or sends without reading,
+	 * keeps the socket readable: its deadline must not depend on silence. */
 	if ((deadline != 0)
-	    && ((loop->trickle > 0) || atomic_load(&session->close_sent))
+	    && ((loop->trickle > 0) || (loop->queue_stalled_at != 0)
+	        || atomic_load(&session->close_sent))
 	    && (cwn_now_ms() >= deadline)) {
 		return cwn_loop_handle_timeout(loop);
 	}
@@ -301,6 +341,8 @@ cwn_loop_step(cwn_loop *loop)
 			/* poll may wake a moment early by our clock's grain */
 			return (cwn_now_ms() < cwn_loop_deadline(loop))
 			       || cwn_loop_handle_timeout(loop);
+		case CWN_WRITABLE:
+			return !atomic_load(&session->failed);
 		case CWN_WOKEN: {
 			int requested = atomic_load(&session->requested_close);
 			if (requested != 0) {

@@ -20,6 +20,7 @@ static const struct {
     {"reader_random", test_reader_random},
     {"library", test_library},
     {"session", test_session},
+    {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
     {"upgrade", test_upgrade},
 };

@@ -73,6 +73,7 @@ start_server(test_server *server)
 	server->options.max_message_size = 1 << 20;
 	server->options.close_timeout_ms = 300;
 	server->options.send_timeout_ms = 500;
+	server->options.max_queue_size = 256 * 1024;
 	CHECK_EQUAL(1, cwn_init(0));
 	server->ctx = mg_start(&callbacks, server, options);
 	CHECK(server->ctx != NULL);
@@ -294,7 +295,10 @@ write_frames(void *argument)
 	for (i = 0; i < 300; i++) {
 		size_t size = 1 + (size_t)(i * 7 % 2900);
 		memset(payload, 'A' + w->number, size);
-		CHECK_EQUAL(size, cwn_session_send(w->server->last, 2, (char *)payload, size));
+		CHECK_EQUAL(size,
+		            ((w->number & 1) != 0)
+		                ? cwn_session_post(w->server->last, 2, (char *)payload, size)
+		                : cwn_session_send(w->server->last, 2, (char *)payload, size));
 		atomic_fetch_add(w->sent, 1);
 	}
 	return NULL;
@@ -309,6 +313,72 @@ write_to_deaf(void *argument)
 		atomic_fetch_add(w->sent, 1);
 	}
 	return NULL;
+}
+
+/* Posts numbered frames to a peer; none is lost or out of order. */
+static void
+test_session_posts(void)
+{
+	enum { FRAMES = 2000 };
+	static test_server server;
+	static unsigned char frame[200], payload[4000];
+	SOCKET sock;
+	int i;
+	size_t n;
+
+	start_server(&server);
+	server.options.max_queue_size = 64 << 20;
+	server.options.send_timeout_ms = 20000;
+	sock = open_websocket(&server);
+	/* the peer does not read: the socket fills, the rest is queued, nothing waits */
+	for (i = 0; i < FRAMES; i++) {
+		memset(payload, i & 0xFF, sizeof(payload));
+		memcpy(payload, &i, sizeof(i));
+		CHECK_EQUAL(sizeof(payload), cwn_session_post(server.last, 2, (char *)payload, sizeof(payload)));
+	}
+	/* a frame that waits its turn comes behind them */
+	CHECK_EQUAL(0, cwn_session_post(server.last, 9, NULL, 0));
+	for (i = 0; i < FRAMES; i++) {
+		int number;
+		receive_exactly(sock, frame, 4);
+		CHECK(memcmp(frame, "\x82\x7E\x0F\xA0", 4) == 0);
+		receive_exactly(sock, payload, sizeof(payload));
+		memcpy(&number, payload, sizeof(number));
+		CHECK_EQUAL(i, number);
+		CHECK_EQUAL(i & 0xFF, payload[sizeof(payload) - 1]);
+	}
+	receive_exactly(sock, frame, 2);
+	CHECK(memcmp(frame, "\x89\x00", 2) == 0);
+	/* what was posted before a close comes before it; nothing can be after */
+	CHECK_EQUAL(5, cwn_session_post(server.last, 1, "first", 5));
+	CHECK_EQUAL(0, cwn_session_close(server.last, 1000, NULL, 0));
+	CHECK_EQUAL(-1, cwn_session_post(server.last, 1, "late", 4));
+	receive_exactly(sock, frame, 11);
+	CHECK(memcmp(frame, "\x81\x05" "first\x88\x02\x03\xE8", 11) == 0);
+	n = put_frame(frame, 0x88, "\x03\xE8", 2);
+	send_all(sock, frame, n);
+	CHECK_EQUAL(0, recv(sock, (char *)frame, 1, 0));
+	closesocket(sock);
+	wait_closed(&server, 1);
+	CHECK_EQUAL(-1, cwn_session_post(server.last, 1, "late", 4));
+
+	/* a peer too far behind is cut off */
+	server.options.max_queue_size = 256 * 1024;
+	sock = open_websocket(&server);
+	while (cwn_session_post(server.last, 2, (char *)payload, sizeof(payload)) > 0) {
+	}
+	wait_closed(&server, 2);
+	closesocket(sock);
+
+	/* one that takes nothing of what is queued, too */
+	server.options.max_queue_size = 64 << 20;
+	server.options.send_timeout_ms = 200;
+	sock = open_websocket(&server);
+	for (i = 0; (i < 16000) && (cwn_session_post(server.last, 2, (char *)payload, sizeof(payload)) > 0); i++) {
+	}
+	wait_closed(&server, 3);
+	closesocket(sock);
+	stop_server(&server);
 }
 
 static void
@@ -326,6 +396,7 @@ test_session_threads(void)
 
 	start_server(&server);
 	server.options.send_timeout_ms = 20000;
+	server.options.max_queue_size = 64 << 20;
 
 	/* four writers and the echo at once: whole frames, none lost */
 	sock = open_websocket(&server);

@@ -79,7 +79,9 @@ public sealed class Connection
 
     private cwn_session_info End => Volatile.Read(ref _session)?.GetInfo() ?? _end;
 
-    internal int SendFrame(int opcode, ReadOnlySpan<byte> data) => Volatile.Read(ref _session)?.Send(opcode, data) ?? -1;
+    internal int SendFrame(int opcode, ReadOnlySpan<byte> data) => Volatile.Read(ref _session)?.Send(opcode, data, wait: true) ?? -1;
+
+    internal int PostFrame(int opcode, ReadOnlySpan<byte> data) => Volatile.Read(ref _session)?.Send(opcode, data, wait: false) ?? -1;
 
     internal int SendClose(int code, ReadOnlySpan<byte> reason) => Volatile.Read(ref _session)?.Close(code, reason) ?? -1;
 

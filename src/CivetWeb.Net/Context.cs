@@ -69,6 +69,7 @@ public sealed class Context : IDisposable
         NativeServer server = NativeServer.Start(context, context.Callbacks, settings.NativeOptions, context._startLog.ToString);
         context._startLog.End();
         Volatile.Write(ref context._server, server);
+        ProcessEnd.Add(context);
         return context;
     }
 
@@ -121,7 +122,19 @@ public sealed class Context : IDisposable
             _nativeStrings.Clear();
         }
 
+        ProcessEnd.Remove(this);
         _stopped.Set();
+    }
+
+    /// <summary>The process is ending: clients are told as far as a moment allows. Nothing is waited for that could hang.</summary>
+    internal void SayGoodbye(TimeSpan time)
+    {
+        foreach (Connection connection in _connections.BeginStopping())
+        {
+            connection.RequestClose(1001);
+        }
+
+        _connections.WaitUntilEmpty(time);
     }
 
     internal void SetRoute(
@@ -170,6 +183,21 @@ public sealed class Context : IDisposable
             Subprotocols = subprotocols,
             NativeSubprotocols = native,
         });
+    }
+
+    /// <summary>To how many it was sent. The snapshot keeps the table's lock away from native calls.</summary>
+    internal int Broadcast(string? uri, int opcode, ReadOnlySpan<byte> data)
+    {
+        int count = 0;
+        foreach (Connection connection in _connections.Snapshot())
+        {
+            if ((uri is null || connection.Route?.Pattern.Text == uri) && connection.PostFrame(opcode, data) >= 0)
+            {
+                count++;
+            }
+        }
+
+        return count;
     }
 
     internal WebSocketRoute? FindRoute(string path) => _routes.Find(path);

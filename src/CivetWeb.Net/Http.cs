@@ -231,9 +231,8 @@ public static class Http
     public static int WriteTextToWebSocket(Connection connection, ReadOnlySpan<byte> utf8)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return Utf8.IsValid(utf8)
-            ? connection.SendFrame(1, utf8)
-            : throw new ArgumentException("Text must be valid UTF-8 (RFC 6455, section 8.1); send other bytes as binary.", nameof(utf8));
+        CheckMessage(1, utf8);
+        return connection.SendFrame(1, utf8);
     }
 
     /// <summary>Sends a text message. Unpaired surrogates become U+FFFD.</summary>
@@ -256,6 +255,42 @@ public static class Http
     {
         ArgumentNullException.ThrowIfNull(connection);
         return connection.SendFrame(2, data);
+    }
+
+    /// <summary>
+    /// Sends a message without ever waiting for the client: what its connection does not take at once is queued and sent,
+    /// in order, by the connection's own thread. A client with more than <c>websocket_max_queue_size</c> bytes waiting, or
+    /// that takes none of them for <c>websocket_send_timeout_ms</c>, is cut off.
+    /// </summary>
+    /// <param name="connection">The WebSocket.</param>
+    /// <param name="opcode">1 text, 2 binary.</param>
+    /// <param name="data">The payload; copied before the call returns.</param>
+    /// <returns>The number of payload bytes, or -1.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The opcode is neither.</exception>
+    /// <exception cref="ArgumentException">Text that is not valid UTF-8.</exception>
+    public static int PostToWebSocket(Connection connection, int opcode, ReadOnlySpan<byte> data)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        CheckMessage(opcode, data);
+        return connection.PostFrame(opcode, data);
+    }
+
+    /// <summary>
+    /// Sends a message to every open WebSocket of a URI, as <see cref="PostToWebSocket"/> does: clients that read slowly
+    /// delay neither the caller nor the others.
+    /// </summary>
+    /// <param name="context">The server.</param>
+    /// <param name="uri">The URI as it was given to <see cref="SetWebSocketHandler"/>; null for all.</param>
+    /// <param name="opcode">1 text, 2 binary.</param>
+    /// <param name="data">The payload.</param>
+    /// <returns>To how many WebSockets it was sent.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The opcode is neither.</exception>
+    /// <exception cref="ArgumentException">Text that is not valid UTF-8.</exception>
+    public static int BroadcastToWebSockets(Context context, string? uri, int opcode, ReadOnlySpan<byte> data)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        CheckMessage(opcode, data);
+        return context.Broadcast(uri, opcode, data);
     }
 
     /// <summary>
@@ -380,6 +415,19 @@ public static class Http
     {
         NativeLibraryLoader.EnsureLoaded();
         return NativeRequest.GetVariable(data, NativeText.ToBytes(name, nameof(name)));
+    }
+
+    private static void CheckMessage(int opcode, ReadOnlySpan<byte> data)
+    {
+        if (opcode is not (1 or 2))
+        {
+            throw new ArgumentOutOfRangeException(nameof(opcode), opcode, "The opcode of a message must be 1 (text) or 2 (binary).");
+        }
+
+        if (opcode == 1 && !Utf8.IsValid(data))
+        {
+            throw new ArgumentException("Text must be valid UTF-8 (RFC 6455, section 8.1); send other bytes as binary.", nameof(data));
+        }
     }
 
     private static bool IsSendableCloseCode(int code) => code is (>= 1000 and <= 1003) or (>= 1007 and <= 1014) or (>= 3000 and <= 4999);

@@ -18,12 +18,13 @@ internal sealed class ServerSettings
 
     private const int MaxThreads = 65536;
     private const uint DefaultMaxMessageSize = 16 * 1024 * 1024;
+    private const uint DefaultMaxQueueSize = 1024 * 1024;
 
     /// <summary>Names of our own; CivetWeb never sees them.</summary>
     private static readonly string[] OwnNames =
     [
         "websocket_max_message_size", "websocket_ping_interval_ms", "websocket_pong_timeout_ms", "websocket_frame_timeout_ms",
-        "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_connections",
+        "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_queue_size", "websocket_max_connections",
         "websocket_max_connections_per_address", "websocket_allowed_origins",
     ];
 
@@ -253,6 +254,7 @@ internal sealed class ServerSettings
                 frame_timeout_ms = Number("websocket_frame_timeout_ms", 20_000, 0, int.MaxValue),
                 send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
                 close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
+                max_queue_size = Number("websocket_max_queue_size", DefaultMaxQueueSize, 0, int.MaxValue),
             };
         }
     }

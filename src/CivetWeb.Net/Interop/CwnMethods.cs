@@ -12,6 +12,7 @@ internal struct cwn_session_options
     public uint frame_timeout_ms;
     public uint send_timeout_ms;
     public uint close_timeout_ms;
+    public uint max_queue_size;
 }
 
 /// <summary>How a session ended; the layout of <c>cwn_session_info</c>.</summary>
@@ -83,6 +84,9 @@ internal static unsafe class CwnMethods
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_session_send(nint session, int opcode, byte* data, nuint size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_session_post(nint session, int opcode, byte* data, nuint size);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_session_close(nint session, int code, byte* reason, nuint reason_size);

@@ -52,8 +52,8 @@ internal sealed unsafe class SessionHandle : SafeHandle
         }
     }
 
-    /// <summary>Sends one frame; the number of payload bytes, or -1.</summary>
-    public int Send(int opcode, ReadOnlySpan<byte> data)
+    /// <summary>Sends one frame; the number of payload bytes, or -1. <paramref name="wait"/>: for a slow peer, rather than queueing.</summary>
+    public int Send(int opcode, ReadOnlySpan<byte> data, bool wait)
     {
         if (!TryHold())
         {
@@ -64,7 +64,9 @@ internal sealed unsafe class SessionHandle : SafeHandle
         {
             fixed (byte* pointer = data)
             {
-                return CwnMethods.cwn_session_send(handle, opcode, pointer, (nuint)data.Length);
+                return wait
+                    ? CwnMethods.cwn_session_send(handle, opcode, pointer, (nuint)data.Length)
+                    : CwnMethods.cwn_session_post(handle, opcode, pointer, (nuint)data.Length);
             }
         }
         finally

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Fuzzes the native frame reader:
+#
+#   build/fuzz.sh [SECONDS]      (default 60)
+#
+# What it finds new goes to artifacts/fuzz/reader, a crashing input to artifacts/fuzz/; the committed corpus
+# (native/tests/corpus/reader) is only read. Exits 3 when clang with libFuzzer cannot be had.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+seconds=${1:-60}
+
+can_fuzz() {
+    local probe
+    probe=$(mktemp -d)
+    echo 'int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { (void)d; (void)n; return 0; }' >"$probe/p.c"
+    clang -fsanitize=fuzzer,address "$probe/p.c" -o "$probe/p" 2>/dev/null
+    local result=$?
+    rm -rf "$probe"
+    return $result
+}
+
+if ! can_fuzz && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "fuzz: installing clang and its sanitizer runtimes"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends clang libclang-rt-dev; } \
+        >/dev/null 2>&1 || true
+    hash -r
+fi
+can_fuzz || { echo "fuzz: clang with libFuzzer is needed: run 'sudo apt-get install clang libclang-rt-dev'." >&2; exit 3; }
+
+build/build-native.sh --preset fuzz
+mkdir -p artifacts/fuzz/reader
+exec artifacts/native/fuzz/native/tests/fuzz_reader -max_total_time="$seconds" -max_len=100000 -timeout=10 -rss_limit_mb=2048 \
+    -print_final_stats=1 -verbosity=1 -artifact_prefix=artifacts/fuzz/ artifacts/fuzz/reader native/tests/corpus/reader
