@@ -93,9 +93,23 @@ cwn_log(const struct mg_connection *conn, const char *text)
 CWN_API void
 cwn_context_drain(struct mg_context *ctx)
 {
+	unsigned i;
+	if (ctx == NULL) {
+		return;
+	}
 	/* Every thread has ended by now; mg_stop would only forget these. */
-	while ((ctx != NULL) && (ctx->squeue != NULL) && (ctx->sq_tail < ctx->sq_head)) {
+	while ((ctx->squeue != NULL) && (ctx->sq_tail < ctx->sq_head)) {
 		closesocket(ctx->squeue[ctx->sq_tail % ctx->sq_size].sock);
 		ctx->sq_tail++;
+	}
+	/* Nor does consume_socket close what a worker has taken from the queue when
+	 * it finds the server stopping. A worker that never had a connection holds
+	 * zeros, not a descriptor 0: no socket has an address family of 0. */
+	for (i = 0; (ctx->worker_connections != NULL) && (i < ctx->cfg_worker_threads); i++) {
+		struct socket *client = &ctx->worker_connections[i].client;
+		if ((client->sock != INVALID_SOCKET) && (client->lsa.sa.sa_family != 0)) {
+			closesocket(client->sock);
+			client->sock = INVALID_SOCKET;
+		}
 	}
 }

@@ -7,6 +7,7 @@
 #include "test_parts.h"
 #include "test_reader.h"
 #include "test_session.h"
+#include "test_soak.h"
 
 static const struct {
 	const char *name;
@@ -19,10 +20,12 @@ static const struct {
     {"reader_limits", test_reader_limits},
     {"reader_random", test_reader_random},
     {"library", test_library},
+    {"drain", test_drain},
     {"session", test_session},
     {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
     {"upgrade", test_upgrade},
+    {"soak", test_soak},
 };
 
 int

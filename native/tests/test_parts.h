@@ -150,3 +150,46 @@ test_library(void)
 	CHECK_EQUAL(1, EVP_Digest("abc", 3, digest, NULL, EVP_get_digestbyname("sha1"), NULL));
 	CHECK(memcmp(digest, expected, sizeof(expected)) == 0);
 }
+
+/* Sockets that were accepted and never served: in the queue, and in the hands of
+ * a worker that found the server stopping. */
+static void
+test_drain(void)
+{
+	struct mg_context *ctx = (struct mg_context *)mg_calloc(1, sizeof(*ctx));
+	struct mg_connection *workers = (struct mg_connection *)mg_calloc(3, sizeof(*workers));
+	struct socket queue[4];
+	int pairs[4][2], i;
+	char byte;
+
+	memset(queue, 0, sizeof(queue));
+	for (i = 0; i < 4; i++) {
+		CHECK_EQUAL(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]));
+	}
+	ctx->squeue = queue;
+	ctx->sq_size = 4;
+	ctx->sq_tail = 3;
+	ctx->sq_head = 5; /* wrapped */
+	queue[3].sock = pairs[0][0];
+	queue[0].sock = pairs[1][0];
+	ctx->worker_connections = workers;
+	ctx->cfg_worker_threads = 3;
+	workers[0].client.sock = pairs[2][0];
+	workers[0].client.lsa.sa.sa_family = AF_INET;
+	/* served and closed: the number may be somebody else's by now */
+	workers[1].client.sock = INVALID_SOCKET;
+	workers[1].client.lsa.sa.sa_family = AF_INET;
+	/* workers[2] never had one: its zero is not descriptor 0 */
+	cwn_context_drain(ctx);
+	for (i = 0; i < 3; i++) {
+		CHECK_EQUAL(0, recv(pairs[i][1], &byte, 1, 0)); /* the other end is closed */
+	}
+	CHECK_EQUAL(-1, recv(pairs[3][1], &byte, 1, MSG_DONTWAIT));
+	CHECK(fcntl(0, F_GETFD) != -1);
+	for (i = 0; i < 4; i++) {
+		closesocket(pairs[i][1]);
+	}
+	closesocket(pairs[3][0]);
+	mg_free(workers);
+	mg_free(ctx);
+}

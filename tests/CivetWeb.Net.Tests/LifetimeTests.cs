@@ -50,11 +50,11 @@ public sealed class LifetimeTests
 
         await Cycle(5); // what .NET and the pools set up once
         int descriptors = await SettledDescriptors();
-        int workers = ServerThreads();
+        int workers = ProcFs.ServerThreads;
         await Cycle(50);
-        await Eventually.IsTrueAsync(() => ServerThreads() <= workers, "the server's threads to be gone");
+        await Eventually.IsTrueAsync(() => ProcFs.ServerThreads <= workers, "the server's threads to be gone");
         int after = await SettledDescriptors(descriptors);
-        Assert.That(after, Is.LessThanOrEqualTo(descriptors), string.Join("\n", Descriptors()));
+        Assert.That(after, Is.LessThanOrEqualTo(descriptors), string.Join("\n", ProcFs.Descriptors.Select(ProcFs.Describe)));
 
         static async Task Cycle(int times)
         {
@@ -157,18 +157,6 @@ public sealed class LifetimeTests
         }
     }
 
-    private static string[] Descriptors() => [.. Directory.GetFiles("/proc/self/fd").Select(f =>
-    {
-        try
-        {
-            return File.ResolveLinkTarget(f, false)?.ToString() ?? f;
-        }
-        catch (IOException)
-        {
-            return f;
-        }
-    })];
-
     /// <summary>Sockets of clients disposed of, and the runtime's own files, take a moment to go.</summary>
     private static async Task<int> SettledDescriptors(int wanted = 0)
     {
@@ -179,21 +167,9 @@ public sealed class LifetimeTests
             GC.Collect();
             GC.WaitForPendingFinalizers();
             await Task.Delay(100);
-            count = Directory.GetFiles("/proc/self/fd").Length;
+            count = ProcFs.Descriptors.Length;
         }
         while ((wanted == 0 && watch.ElapsedMilliseconds < 1000) || (wanted != 0 && count > wanted && watch.Elapsed < TestServer.Patience));
         return count;
     }
-
-    private static int ServerThreads() => Directory.GetDirectories("/proc/self/task").Count(task =>
-    {
-        try
-        {
-            return File.ReadAllText(Path.Combine(task, "comm")).StartsWith("civetweb", StringComparison.Ordinal);
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    });
 }
