@@ -382,9 +382,16 @@ cwn_loop_step(cwn_loop *loop)
 static void
 cwn_loop_linger(cwn_loop *loop)
 {
+	enum { AFTER_BOTH_CLOSES_MS = 250 };
 	cwn_session *session = loop->session;
 	unsigned char *sink = loop->reader.input;
 	uint64_t deadline = session->close_deadline;
+
+	/* With both Close frames exchanged nothing is left to come but the end, and
+	 * a peer that does not hang up must not hold the thread for it. */
+	if (loop->close_received && (deadline > cwn_now_ms() + AFTER_BOTH_CLOSES_MS)) {
+		deadline = cwn_now_ms() + AFTER_BOTH_CLOSES_MS;
+	}
 
 	if (session->ssl != NULL) {
 		pthread_mutex_lock(&session->tls_lock);
@@ -406,7 +413,9 @@ cwn_loop_linger(cwn_loop *loop)
 			break;
 		}
 	}
-	cwn_session_abort(session);
+	if (!loop->close_received) {
+		cwn_session_abort(session);
+	}
 }
 
 CWN_API void

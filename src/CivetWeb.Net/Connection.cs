@@ -168,6 +168,12 @@ public sealed class Connection
             return false;
         }
 
+        if (_route is null)
+        {
+            // What is no request comes here without a begin_request: the information kept may be an earlier one's.
+            Volatile.Write(ref _info, null);
+        }
+
         bool handled = false;
         InUse(native, nameof(Callbacks.HttpError), (connection, s) => handled = callback(connection, s, message) == 0, status);
         return handled;

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Net;
+using System.Net.Sockets;
 using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
@@ -160,7 +161,7 @@ internal sealed class ServerSettings
             OptionKind.YesNoOrOptional when value is not ("yes" or "no" or "optional") => "'yes', 'no' or 'optional'",
             OptionKind.Directory when name == "document_root" && !Directory.Exists(value) => "an existing directory",
             OptionKind.File when name.StartsWith("ssl_", StringComparison.Ordinal) && !File.Exists(value) => "an existing file",
-            OptionKind.Text when name == "access_control_list" && !IsAccessList(value) => "a comma-separated list of +address or -address, each an IPv4 or [IPv6] address or subnet",
+            OptionKind.Text when name == "access_control_list" && !IsAccessList(value) => "a comma-separated list of +address or -address, each an IPv4 or [IPv6] address or subnet (without bits beyond its prefix)",
             _ => null,
         };
         if (wanted is null && name == "tcp_nodelay" && value is not ("0" or "1"))
@@ -183,13 +184,33 @@ internal sealed class ServerSettings
         _ => 0,
     };
 
-    /// <summary>CivetWeb checks the list after it has opened the ports, and on a mistake never closes them again.</summary>
+    /// <summary>
+    /// CivetWeb checks the list after it has opened the ports, and on a mistake never closes them again. And it takes
+    /// 10.0.0.1/8 but never matches it: such a "-" would keep nobody out.
+    /// </summary>
     private static bool IsAccessList(string value) => value.Split(',').All(entry =>
     {
         string text = entry.Trim();
-        return text.Length > 1 && text[0] is '+' or '-'
-            && (IPNetwork.TryParse(text[1..].Replace("[", "", StringComparison.Ordinal).Replace("]", "", StringComparison.Ordinal), out _)
-                || IPAddress.TryParse(text[1..], out _));
+        if (text.Length < 2 || text[0] is not ('+' or '-'))
+        {
+            return false;
+        }
+
+        string[] parts = text[1..].Split('/');
+        string address = parts[0] is ['[', .. var inner, ']'] && inner.Contains(':') ? inner : parts[0];
+        if (address.AsSpan().ContainsAny("[]%")
+            || !IPAddress.TryParse(address, out IPAddress? ip)
+            || (ip.AddressFamily == AddressFamily.InterNetwork && ip.ToString() != address))
+        {
+            return false; // .NET also reads 127.1 and 0x7f000001, CivetWeb does not
+        }
+
+        int bits = ip.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
+        return parts.Length == 1
+            || (parts.Length == 2
+                && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix)
+                && prefix <= bits
+                && new IPNetwork(ip, prefix).BaseAddress.Equals(ip));
     });
 
     /// <summary>Checks the ports (CivetWeb refuses all for one bad) and tells whether any of them needs TLS.</summary>
@@ -210,7 +231,8 @@ internal sealed class ServerSettings
             tls |= redirects || rest.EndsWith('s');
             rest = rest.TrimEnd('s', 'r');
             string port = rest[(rest.LastIndexOf(':') + 1)..];
-            if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535)
+            if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535
+                || (port.Length > 1 && port[0] == '0')) // octal to CivetWeb
             {
                 throw OptionError.Create(
                     $"'{entry}' in option 'listening_ports' is not a port: it must be [+][address:]number[s|r], with a number from 0 to 65535, or x followed by the path of a Unix domain socket.");

@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 using System.Reflection;
 using System.Runtime.InteropServices;
 
@@ -104,7 +105,7 @@ internal static unsafe class NativeLibraryLoader
         {
             throw new CivetWebException(
                 $"The native library {what} could not be loaded for {RuntimeInformation.RuntimeIdentifier}. It belongs beside the program "
-                + $"({AppContext.BaseDirectory}) or in its runtimes/<rid>/native folder; {EnvironmentVariable} may name another file. ({e.Message})",
+                + $"({AppContext.BaseDirectory}) or in its runtimes/<rid>/native folder; {EnvironmentVariable} may name another file. ({Reason(e)})",
                 e);
         }
         catch (EntryPointNotFoundException e)
@@ -124,6 +125,15 @@ internal static unsafe class NativeLibraryLoader
         }
 
         CheckLayout(what);
+    }
+
+    /// <summary>
+    /// The line that says why. The runtime gives advice on debuggers first, then a line for each place it has looked at.
+    /// </summary>
+    private static string Reason(Exception e)
+    {
+        string[] lines = e.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return lines.Skip(1).FirstOrDefault(line => !line.Contains("No such file", StringComparison.Ordinal)) ?? lines[^1];
     }
 
     private static void CheckLayout(string what)

@@ -20,7 +20,7 @@ internal static unsafe class RequestInfoReader
         for (int i = 0; i < count; i++)
         {
             ref mg_header header = ref info->http_headers[i];
-            headers[i] = new(NativeText.FromPointer(header.name) ?? "", NativeText.FromPointer(header.value) ?? "");
+            headers[i] = new(NativeText.FromPointer(header.name) ?? "", NativeText.FromPointer(header.value)?.TrimEnd(' ') ?? ""); // RFC 9110, section 5.5
         }
 
         byte* address = (byte*)&info->remote_addr;
