@@ -374,6 +374,32 @@ public sealed class HazardTests
         Assert.That(methods.Where(m => m.GetCustomAttribute<SuppressGCTransitionAttribute>() is not null), Is.Empty);
     }
 
+    [Test]
+    public void The_table_of_hazards_names_all_of_them_and_only_files_and_tests_that_exist()
+    {
+        string[] lines = [.. File.ReadLines(Path.Combine(Repository.Root, "docs", "hazards.md")).Where(l => l.StartsWith("| H", StringComparison.Ordinal))];
+        Assert.That(lines.Select(l => l.Split('|')[1].Trim()), Is.EqualTo(Enumerable.Range(1, 38).Select(i => $"H{i}")));
+        string[] names = [.. typeof(HazardTests).Assembly.GetTypes().SelectMany(t => t.GetMethods()).Select(m => m.Name),
+            .. typeof(HazardTests).Assembly.GetTypes().Select(t => t.Name)];
+        foreach (string line in lines)
+        {
+            string[] cells = line.Split('|');
+            foreach (string file in Quoted(cells[4]))
+            {
+                string below = file.StartsWith("native/", StringComparison.Ordinal) ? file : Path.Combine("src", "CivetWeb.Net", file);
+                string path = Path.Combine(Repository.Root, below);
+                Assert.That(File.Exists(path) || Directory.Exists(path), $"{cells[1]}: {file}");
+            }
+
+            foreach (string test in Quoted(cells[5]).Where(t => t.Contains("Tests", StringComparison.Ordinal) || t.Count(c => c == '_') > 2))
+            {
+                Assert.That(names, Does.Contain(test), cells[1]);
+            }
+        }
+
+        static string[] Quoted(string cell) => [.. cell.Split('`').Where((_, i) => i % 2 == 1)];
+    }
+
     /// <summary>A key and its self-signed certificate in one PEM file, as ssl_certificate wants them.</summary>
     internal static string CreateCertificate()
     {
