@@ -52,7 +52,11 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	}
 	if (pollers[1].revents != 0) {
 		cwn_wake_clear(&session->wake);
-		return CWN_WOKEN;
+		/* Input goes first: threads that wake this one all the time must not keep
+		 * it from reading. Every turn looks at what a wake can mean. */
+		if (pollers[0].revents == 0) {
+			return CWN_WOKEN;
+		}
 	}
 	if ((pollers[0].revents & (POLLIN | POLLOUT)) == POLLOUT) {
 		return CWN_WRITABLE;
@@ -306,8 +310,8 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 		/* Posted: the loop must not wait for a peer that may be gone. */
 		return cwn_session_post(session, CWN_OPCODE_PING, NULL, 0) == 0;
 	}
-	/* No answer to a ping, queued frames not taken, a frame begun and not continued, or no Close: the
-	 * peer is gone or pretends to be. */
+	/* No answer to a ping, queued frames not taken, a frame begun and not
+	 * continued, or no Close: the peer is gone or pretends to be. */
 	cwn_session_abort(session);
 	return false;
 }
@@ -319,9 +323,8 @@ cwn_loop_step(cwn_loop *loop)
 	cwn_session *session = loop->session;
 	size_t size;
 	unsigned char *space;
-	int n;
-
 	uint64_t deadline;
+	int n;
 
 	cwn_loop_send_queue(loop);
 	deadline = cwn_loop_deadline(loop);
@@ -336,22 +339,21 @@ cwn_loop_step(cwn_loop *loop)
 	}
 
 	if (!loop->receive_first) {
-		switch (cwn_loop_wait(loop, deadline)) {
-		case CWN_TIMED_OUT:
+		cwn_wait_result result = cwn_loop_wait(loop, deadline);
+		int requested = atomic_load(&session->requested_close);
+		if (atomic_load(&session->failed)) {
+			return false;
+		}
+		if (result == CWN_TIMED_OUT) {
 			/* poll may wake a moment early by our clock's grain */
 			return (cwn_now_ms() < cwn_loop_deadline(loop))
 			       || cwn_loop_handle_timeout(loop);
-		case CWN_WRITABLE:
-			return !atomic_load(&session->failed);
-		case CWN_WOKEN: {
-			int requested = atomic_load(&session->requested_close);
-			if (requested != 0) {
-				(void)cwn_session_close(session, requested, NULL, 0);
-			}
-			return !atomic_load(&session->failed);
 		}
-		case CWN_READABLE:
-			break;
+		if (requested != 0) {
+			(void)cwn_session_close(session, requested, NULL, 0);
+		}
+		if (result != CWN_READABLE) {
+			return true;
 		}
 	}
 
