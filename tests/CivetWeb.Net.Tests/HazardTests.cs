@@ -343,7 +343,7 @@ public sealed class HazardTests
         string pem = CreateCertificate();
         try
         {
-            using var server = new TestServer(("listening_ports", "127.0.0.1:0s"), ("ssl_certificate", pem), ("request_timeout_ms", "1000"));
+            using var server = new TestServer(("listening_ports", "127.0.0.1:0s"), ("ssl_certificate", pem));
             server.MapEcho();
             for (int i = 0; i < 20; i++)
             {
