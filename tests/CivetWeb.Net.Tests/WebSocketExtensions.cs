@@ -11,20 +11,26 @@ namespace CivetWeb.Net.Tests;
 /// <summary>Whole messages for ClientWebSocket, with a deadline that only a broken server reaches.</summary>
 internal static class WebSocketExtensions
 {
-    public static async Task SendTextAsync(this WebSocket socket, string text) =>
-        await socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Deadline());
+    public static async Task SendTextAsync(this WebSocket socket, string text)
+    {
+        using CancellationTokenSource deadline = Deadline();
+        await socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, deadline.Token);
+    }
 
-    public static async Task SendBinaryAsync(this WebSocket socket, ReadOnlyMemory<byte> data) =>
-        await socket.SendAsync(data, WebSocketMessageType.Binary, true, Deadline());
+    public static async Task SendBinaryAsync(this WebSocket socket, ReadOnlyMemory<byte> data)
+    {
+        using CancellationTokenSource deadline = Deadline();
+        await socket.SendAsync(data, WebSocketMessageType.Binary, true, deadline.Token);
+    }
 
     public static async Task<(WebSocketMessageType Type, byte[] Data)> ReceiveMessageAsync(this WebSocket socket)
     {
         var data = new List<byte>();
         byte[] buffer = new byte[64 * 1024];
-        CancellationToken deadline = Deadline();
+        using CancellationTokenSource deadline = Deadline();
         while (true)
         {
-            ValueWebSocketReceiveResult result = await socket.ReceiveAsync(buffer.AsMemory(), deadline);
+            ValueWebSocketReceiveResult result = await socket.ReceiveAsync(buffer.AsMemory(), deadline.Token);
             data.AddRange(buffer.AsSpan(0, result.Count));
             if (result.EndOfMessage)
             {
@@ -39,10 +45,14 @@ internal static class WebSocketExtensions
         return type == WebSocketMessageType.Text ? Encoding.UTF8.GetString(data) : throw new InvalidOperationException($"{type}, not text");
     }
 
-    public static async Task CloseNormallyAsync(this WebSocket socket) =>
-        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", Deadline());
+    public static async Task CloseNormallyAsync(this WebSocket socket)
+    {
+        using CancellationTokenSource deadline = Deadline();
+        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", deadline.Token);
+    }
 
-    private static CancellationToken Deadline() => new CancellationTokenSource(TestServer.Patience).Token;
+    /// <summary>To be disposed of: its timer would keep it for the whole time otherwise.</summary>
+    private static CancellationTokenSource Deadline() => new(TestServer.Patience);
 }
 
 /// <summary>Waiting for what other threads bring about.</summary>
