@@ -1,8 +1,6 @@
 using System;
-using System.IO;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using System.Text;
 using System.Threading;
 using CivetWeb.Net;
 using CivetWeb.Net.EchoServer;
@@ -14,7 +12,7 @@ try
 }
 catch (FormatException e)
 {
-    Console.Error.WriteLine(e.Message);
+    Terminal.Error(e.Message);
     return 2;
 }
 
@@ -24,25 +22,58 @@ if (options.Help)
     return 0;
 }
 
+var terminal = new Terminal(options.Log);
+var counters = new Counters();
+var echo = new Echo(terminal, counters);
+
 using var stop = new ManualResetEventSlim();
 using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
-var echo = new Echo(options.Quiet ? TextWriter.Null : Console.Out);
+// .NET has no name for SIGUSR1, but takes the system's number.
+using PosixSignalRegistration? user1 = OperatingSystem.IsWindows()
+    ? null
+    : PosixSignalRegistration.Create((PosixSignal)(OperatingSystem.IsMacOS() ? 30 : 10), ShowCounters);
+
+// The handler is set before the first client can connect.
+var callbacks = new Callbacks
+{
+    BeginRequest = Page.Serve,
+    InitContext = server => Http.SetWebSocketHandlerWithSubprotocols(
+        server, "/websocket", Echo.Subprotocols, echo.OnConnect, echo.OnReady, echo.OnData, echo.OnClose),
+};
+if (options.Log == LogLevel.Debug)
+{
+    callbacks.LogMessage = LogNative;
+    callbacks.LogAccess = LogNative;
+}
+
 try
 {
-    using Context context = Http.StartServer(Page.Serve, options.Listen);
-    Http.SetWebSocketHandler(context, "/websocket", echo.OnConnect, echo.OnReady, echo.OnData, echo.OnClose);
-    string host = options.Host is "+" or "0.0.0.0" or "127.0.0.1" ? "localhost" : options.Listen[..options.Listen.LastIndexOf(':')];
-    Console.WriteLine($"Listening on http://{host}:{context.Port}/ - press Ctrl+C to stop.");
+    using Context context = Http.StartServer(callbacks, options.ServerOptions);
+    Greet(context.Port);
+    SystemdNotifier.Notify("READY=1");
     stop.Wait();
-    Console.WriteLine("Stopping.");
+    Terminal.Always("Stopping.");
+    SystemdNotifier.Notify("STOPPING=1");
     return 0;
 }
 catch (Exception e) when (e is SocketException or ArgumentException or CivetWebException)
 {
-    Console.Error.WriteLine(e.Message);
+    Terminal.Error(StartFailure.Explain(e, options));
     return 1;
+}
+
+void Greet(int port)
+{
+    string http = terminal.Paint($"http://{options.UrlHost}:{port}/", Colour.Cyan);
+    string webSocket = terminal.Paint($"ws://{options.UrlHost}:{port}/websocket", Colour.Cyan);
+    Terminal.Always($"Listening on {http} - press Ctrl+C to stop.");
+    Terminal.Always($"Listening on {webSocket} - subprotocols {string.Join(", ", Echo.Subprotocols)} or none.");
+    if (Terminal.OnKey('s', () => Terminal.Always(counters.ToString())))
+    {
+        Terminal.Always("Press s for counters. --help tells what to try.");
+    }
 }
 
 void Stop(PosixSignalContext signal)
@@ -52,82 +83,14 @@ void Stop(PosixSignalContext signal)
     stop.Set();
 }
 
-/// <summary>The echo: the four callbacks of the documentation's example.</summary>
-internal sealed class Echo(TextWriter output)
+void ShowCounters(PosixSignalContext signal)
 {
-    public int OnConnect(Connection connection, object? userData)
-    {
-        output.WriteLine($"WebSocket client connected: {Http.GetRequestInfo(connection).RemoteAddress}");
-        return 0;
-    }
-
-    public void OnReady(Connection connection, object? userData)
-    {
-        output.WriteLine("WebSocket connection ready");
-        Http.WriteTextToWebSocket(connection, "Welcome!"u8);
-    }
-
-    public int OnData(Connection connection, int bits, ReadOnlySpan<byte> data, object? userData)
-    {
-        if (bits == 1)
-        {
-            if (output != TextWriter.Null)
-            {
-                output.WriteLine($"Received message: {Printable(data)}");
-            }
-
-            return Http.WriteTextToWebSocket(connection, data) < 0 ? 0 : 1;
-        }
-
-        if (bits == 2)
-        {
-            return Http.WriteBinaryToWebSocket(connection, data) < 0 ? 0 : 1;
-        }
-
-        return 1;
-    }
-
-    public void OnClose(Connection connection, object? userData) => output.WriteLine("WebSocket client disconnected");
-
-    /// <summary>A client's text must not move the cursor or colour the terminal.</summary>
-    private static string Printable(ReadOnlySpan<byte> utf8)
-    {
-        const int Longest = 200;
-        string text = Encoding.UTF8.GetString(utf8[..Math.Min(utf8.Length, Longest)]);
-        return string.Create(text.Length, text, static (span, source) =>
-        {
-            for (int i = 0; i < span.Length; i++)
-            {
-                span[i] = char.IsControl(source[i]) ? '.' : source[i];
-            }
-        }) + (utf8.Length > Longest ? "..." : "");
-    }
+    signal.Cancel = true;
+    Terminal.Always(counters.ToString());
 }
 
-/// <summary>The page at <c>/</c>.</summary>
-internal static class Page
+int LogNative(Connection? connection, string message)
 {
-    private static readonly byte[] Response = Read();
-
-    public static int Serve(Connection connection)
-    {
-        RequestInfo request = Http.GetRequestInfo(connection);
-        if (request.LocalUri != "/" || request.Method is not "GET")
-        {
-            return 0;
-        }
-
-        Http.Write(connection, Response);
-        return 200;
-    }
-
-    private static byte[] Read()
-    {
-        using Stream stream = typeof(Page).Assembly.GetManifestResourceStream("index.html")!;
-        using var response = new MemoryStream();
-        response.Write(Encoding.ASCII.GetBytes(
-            $"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {stream.Length}\r\nConnection: close\r\n\r\n"));
-        stream.CopyTo(response);
-        return response.ToArray();
-    }
+    terminal.Debug($"CivetWeb: {Terminal.Printable(message)}");
+    return 0;
 }

@@ -38,8 +38,11 @@ internal sealed class EchoServerProcess : IDisposable
     /// <summary>The port of the line "Listening on …"; 0 before <see cref="StartAsync"/> has seen it.</summary>
     public int Port { get; private set; }
 
-    /// <summary>What it has written, without the line "Listening on …".</summary>
+    /// <summary>What it has written, without the lines "Listening on …".</summary>
     public string[] Lines => [.. Snapshot(_output).Where(line => !line.StartsWith("Listening on ", StringComparison.Ordinal))];
+
+    /// <summary>The lines "Listening on …".</summary>
+    public string[] Banner => [.. Snapshot(_output).Where(line => line.StartsWith("Listening on ", StringComparison.Ordinal))];
 
     public string[] Errors => Snapshot(_errors);
 
@@ -48,9 +51,12 @@ internal sealed class EchoServerProcess : IDisposable
     public Uri PageUri => new($"http://127.0.0.1:{Port}/");
 
     /// <summary>Runs it to its end.</summary>
-    public static async Task<EchoServerProcess> RunAsync(params string[] arguments)
+    public static Task<EchoServerProcess> RunAsync(params string[] arguments) => RunCommandAsync(Command(arguments));
+
+    /// <summary>The same for a command that ends in the program and its arguments.</summary>
+    public static async Task<EchoServerProcess> RunCommandAsync(params string[] command)
     {
-        EchoServerProcess server = Create(Command(arguments));
+        EchoServerProcess server = Create(command);
         await server.WaitForExitAsync();
         return server;
     }
@@ -81,16 +87,22 @@ internal sealed class EchoServerProcess : IDisposable
         }
     }
 
-    /// <summary>Sends a signal, INT or TERM.</summary>
-    public void Signal(string name)
+    /// <summary>Sends a signal.</summary>
+    public void Signal(string name) => Signal(Id, name);
+
+    /// <summary>Sends a signal to any process of the test: INT, TERM, USR1, KILL or STOP.</summary>
+    public static void Signal(int process, string name)
     {
         int number = name switch
         {
             "INT" => 2,
+            "KILL" => 9,
             "TERM" => 15,
-            _ => throw new ArgumentOutOfRangeException(nameof(name), name, "INT or TERM"),
+            "USR1" => OperatingSystem.IsMacOS() ? 30 : 10,
+            "STOP" => OperatingSystem.IsMacOS() ? 17 : 19,
+            _ => throw new ArgumentOutOfRangeException(nameof(name), name, "INT, TERM, USR1, KILL or STOP"),
         };
-        Assert.That(Kill(Id, number), Is.Zero, $"kill({Id}, {number})");
+        Assert.That(Kill(process, number), Is.Zero, $"kill({process}, {number})");
     }
 
     /// <summary>Waits for its end and all of its output.</summary>
@@ -161,6 +173,7 @@ internal sealed class EchoServerProcess : IDisposable
 
     private bool FindPort()
     {
+        // The first of the two lines.
         string? line = Snapshot(_output).FirstOrDefault(line => line.StartsWith("Listening on ", StringComparison.Ordinal));
         if (line is not null)
         {
