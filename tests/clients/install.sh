@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what echo_client.mjs needs (the npm package ws, as package-lock.json pins it) into node_modules here.
+# Installs what echo_client.mjs and browser.mjs need (the npm packages ws and playwright-core, as package-lock.json pins
+# them) into node_modules here. No browser: that is chromium of the system.
 # Does nothing when it is there already.
 set -euo pipefail
 
