@@ -21,7 +21,7 @@
 #endif
 
 /* Raised whenever a signature or a struct below changes. */
-#define CWN_ABI_VERSION 1u
+#define CWN_ABI_VERSION 2u
 
 typedef struct cwn_session cwn_session;
 
@@ -94,6 +94,18 @@ CWN_API int64_t cwn_bytes_sent(const struct mg_connection *conn);
 /* The subprotocol CivetWeb's handshake will announce. Not copied. */
 CWN_API void cwn_accept_subprotocol(struct mg_connection *conn,
                                     const char *name);
+
+/* The address of the connection's peer as text (at least 48 bytes; "*": a Unix
+ * domain socket). Returns its port. After cwn_read_proxy_header has returned 1:
+ * what that header said. */
+CWN_API int cwn_peer_address(const struct mg_connection *conn, char *text, size_t size);
+
+/* In init_connection, without TLS only: receives the PROXY protocol header (1 or
+ * 2) that the peer must send, exactly, within request_timeout_ms. 1: the client's
+ * address and port are now the connection's; 0: the header names none (LOCAL,
+ * UNKNOWN), the peer's stay; -1: there was none, which is logged, and the
+ * connection ends without a response. */
+CWN_API int cwn_read_proxy_header(struct mg_connection *conn);
 
 /* Closes sockets accepted but never served. In exit_context only. */
 CWN_API void cwn_context_drain(struct mg_context *ctx);

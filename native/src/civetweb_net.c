@@ -16,5 +16,6 @@
 #include "session.c"
 #include "session_loop.c"
 #include "upgrade.c"
+#include "proxy_header.c"
 #include "library.c"
 #include "layout.c"

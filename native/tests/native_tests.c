@@ -7,6 +7,7 @@
 #include "test_parts.h"
 #include "test_reader.h"
 #include "test_session.h"
+#include "test_proxy_header.h"
 #include "test_soak.h"
 
 static const struct {
@@ -25,6 +26,7 @@ static const struct {
     {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
     {"upgrade", test_upgrade},
+    {"proxy_header", test_proxy_header},
     {"soak", test_soak},
 };
 

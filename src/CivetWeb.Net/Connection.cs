@@ -23,6 +23,7 @@ public sealed class Connection
     private RequestInfo? _info;
     private cwn_session_info _end;
     private bool _isWebSocket;
+    private string? _peer; // the proxy, where its PROXY header has replaced it
 
     internal Connection(Context context) => Context = context;
 
@@ -68,7 +69,7 @@ public sealed class Connection
 
             lock (_gate)
             {
-                info = _native == 0 ? null : RequestInfoReader.Read(_native, Context.UserData, Data);
+                info = _native == 0 ? null : RequestInfoReader.Read(_native, Context, _peer, Data);
                 Volatile.Write(ref _info, info);
             }
 
@@ -122,6 +123,17 @@ public sealed class Connection
     }
 
     // From here on: what the trampolines call, on the connection's own thread.
+
+    /// <summary>Receives the PROXY header that a trusted proxy must send; without one the connection ends.</summary>
+    internal void ReadProxyHeader(nint native)
+    {
+        string peer = NativeRequest.PeerAddress(native);
+        if (Context.Settings.TrustedProxies!.Contains(peer))
+        {
+            _peer = peer;
+            NativeRequest.ReadProxyHeader(native);
+        }
+    }
 
     internal int HandleBeginRequest(nint native)
     {

@@ -31,10 +31,16 @@ public sealed class RequestInfo
     /// <summary>The user CivetWeb has authenticated, or null.</summary>
     public string? RemoteUser { get; internal init; }
 
-    /// <summary>The client's address as text; <c>*</c> for a Unix domain socket.</summary>
+    /// <summary>
+    /// The client's address as text; <c>*</c> for a Unix domain socket. Behind a proxy that option <c>trusted_proxies</c>
+    /// names: what the proxy says it is.
+    /// </summary>
     public string RemoteAddress { get; internal init; } = "";
 
-    /// <summary>The client's port.</summary>
+    /// <summary>The address of whoever made the connection, be it the client or a proxy; <c>*</c> for a Unix domain socket.</summary>
+    public string PeerAddress { get; internal init; } = "";
+
+    /// <summary>The client's port; 0 when its address comes from an <c>X-Forwarded-For</c> header.</summary>
     public int RemotePort { get; internal init; }
 
     /// <summary>The port the client connected to.</summary>

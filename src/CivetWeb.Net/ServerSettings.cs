@@ -26,7 +26,7 @@ internal sealed class ServerSettings
     [
         "websocket_max_message_size", "websocket_ping_interval_ms", "websocket_pong_timeout_ms", "websocket_frame_timeout_ms",
         "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_queue_size", "websocket_max_connections",
-        "websocket_max_connections_per_address", "websocket_allowed_origins",
+        "websocket_max_connections_per_address", "websocket_allowed_origins", "trusted_proxies", "proxy_protocol",
     ];
 
     /// <summary>Where CivetWeb's default serves the careless rather than the careful.</summary>
@@ -60,6 +60,8 @@ internal sealed class ServerSettings
             : null;
         DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
         UsesTls = CheckPorts(values["listening_ports"]);
+        TrustedProxies = TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies"));
+        ReadsProxyProtocol = ReadProxyProtocol();
         Session = ReadSession();
         NativeOptions = ToNative();
     }
@@ -73,6 +75,12 @@ internal sealed class ServerSettings
     public bool DecodesUrls { get; }
 
     public bool UsesTls { get; }
+
+    /// <summary>Whose word about a client's address is taken; null: nobody's.</summary>
+    public TrustedProxies? TrustedProxies { get; }
+
+    /// <summary>Whether they begin every connection with a header of the PROXY protocol.</summary>
+    public bool ReadsProxyProtocol { get; }
 
     /// <summary>Limits of every WebSocket.</summary>
     public cwn_session_options Session { get; }
@@ -254,6 +262,32 @@ internal sealed class ServerSettings
         {
             throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {Longest} bytes.");
         }
+    }
+
+    private bool ReadProxyProtocol()
+    {
+        if (!_values.TryGetValue("proxy_protocol", out string? value))
+        {
+            return false;
+        }
+
+        if (!IsYes(value))
+        {
+            return value is "no" or "NO" or "No"
+                ? false
+                : throw OptionError.Create($"Option 'proxy_protocol' is '{value}', but it must be 'yes' or 'no'.");
+        }
+
+        if (TrustedProxies is null)
+        {
+            throw OptionError.Create("Option 'proxy_protocol' is 'yes', but option 'trusted_proxies' does not say whose PROXY headers are to be believed.");
+        }
+
+        // CivetWeb makes the TLS handshake before it can be told anything of the connection.
+        return !UsesTls
+            ? true
+            : throw OptionError.Create(
+                "Option 'proxy_protocol' is 'yes', which does not go with TLS ports in 'listening_ports' (those ending in s or r): the PROXY header comes before the TLS handshake. Let the proxy do the TLS.");
     }
 
     private cwn_session_options ReadSession()

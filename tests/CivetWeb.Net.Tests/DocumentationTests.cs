@@ -313,7 +313,7 @@ internal sealed partial class DocumentationTests
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
 
-    [GeneratedRegex(@"websocket_[a-z_]+")]
+    [GeneratedRegex(@"websocket_[a-z_]+|trusted_proxies|proxy_protocol")]
     private static partial Regex OwnOption();
 
     [GeneratedRegex(@"\d+")]

@@ -56,6 +56,19 @@ internal static unsafe class NativeRequest
         }
     }
 
+    /// <summary>The address of the connection's peer, as CivetWeb writes it.</summary>
+    public static string PeerAddress(nint connection)
+    {
+        const int Longest = 64;
+        byte* text = stackalloc byte[Longest];
+        text[0] = 0;
+        _ = CwnMethods.cwn_peer_address((mg_connection*)connection, text, Longest);
+        return NativeText.FromPointer(text) ?? "";
+    }
+
+    /// <summary>Receives the PROXY header the peer must send; false when the connection ends for want of it.</summary>
+    public static bool ReadProxyHeader(nint connection) => CwnMethods.cwn_read_proxy_header((mg_connection*)connection) >= 0;
+
     public static long BytesSent(nint connection) => CwnMethods.cwn_bytes_sent((mg_connection*)connection);
 
     /// <summary>Ends the connection after the current request; on a slot known to be live only.</summary>

@@ -6,8 +6,14 @@ namespace CivetWeb.Net.Interop;
 /// <summary>Copies <c>mg_request_info</c>: its strings live in a buffer that the next request overwrites.</summary>
 internal static unsafe class RequestInfoReader
 {
+    private const int MaxHeaders = 64;
+
     /// <summary>A copy of what CivetWeb knows about the request; null when there is none.</summary>
-    public static RequestInfo? Read(nint connection, object? userData, object? connectionData)
+    /// <param name="connection">The mg_connection, inside one of its callbacks.</param>
+    /// <param name="server">Its server.</param>
+    /// <param name="peer">The peer's address if a PROXY header has replaced it.</param>
+    /// <param name="connectionData">The application's object.</param>
+    public static RequestInfo? Read(nint connection, Context server, string? peer, object? connectionData)
     {
         mg_request_info* info = NativeMethods.mg_get_request_info((mg_connection*)connection);
         if (info == null)
@@ -15,7 +21,7 @@ internal static unsafe class RequestInfoReader
             return null;
         }
 
-        int count = Math.Clamp(info->num_headers, 0, 64);
+        int count = Math.Clamp(info->num_headers, 0, MaxHeaders);
         var headers = new KeyValuePair<string, string>[count];
         for (int i = 0; i < count; i++)
         {
@@ -23,7 +29,16 @@ internal static unsafe class RequestInfoReader
             headers[i] = new(NativeText.FromPointer(header.name) ?? "", NativeText.FromPointer(header.value)?.TrimEnd(' ') ?? ""); // RFC 9110, section 5.5
         }
 
-        byte* address = (byte*)&info->remote_addr;
+        string remote = NativeText.FromPointer((byte*)&info->remote_addr) ?? "";
+        string? client = null;
+
+        // CivetWeb drops headers beyond its limit in silence: a client that sends as many could have the proxy's own
+        // dropped and its forgery left.
+        if (server.Settings.TrustedProxies is { } proxies && count < MaxHeaders && proxies.Contains(remote))
+        {
+            client = proxies.FindClient(headers);
+        }
+
         return new RequestInfo(headers)
         {
             Method = NativeText.FromPointer(info->request_method) ?? "",
@@ -33,13 +48,14 @@ internal static unsafe class RequestInfoReader
             HttpVersion = NativeText.FromPointer(info->http_version) ?? "",
             QueryString = NativeText.FromPointer(info->query_string),
             RemoteUser = NativeText.FromPointer(info->remote_user),
-            RemoteAddress = NativeText.FromPointer(address) ?? "",
-            RemotePort = info->remote_port,
+            RemoteAddress = client ?? remote,
+            PeerAddress = peer ?? remote,
+            RemotePort = client is null ? info->remote_port : 0,
             ServerPort = info->server_port,
             ContentLength = info->content_length,
             IsSsl = info->is_ssl != 0,
             Subprotocol = NativeText.FromPointer(info->acceptedWebSocketSubprotocol),
-            UserData = userData,
+            UserData = server.UserData,
             ConnectionData = connectionData,
         };
     }

@@ -301,6 +301,11 @@ internal static unsafe class Trampolines
             {
                 var target = new Connection(context);
                 *data = (void*)Pin.Create(target);
+                if (context.Settings.ReadsProxyProtocol)
+                {
+                    target.ReadProxyHeader((nint)connection);
+                }
+
                 context.HandleInitConnection(target);
             }
         }

@@ -1,0 +1,179 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using NUnit.Framework;
+
+namespace CivetWeb.Net.Tests;
+
+/// <summary>
+/// The running EchoServer and more clients: Python's websocket-client, the WebSocket that Node.js has itself, curl. The
+/// programs are in tests/clients; each tells what it saw in lines.
+/// </summary>
+[TestFixture]
+internal sealed class OtherClientTests
+{
+    private const string Python = "/usr/bin/python3"; // Debian's, which has Debian's packages
+
+    private static readonly string[] Clients = ["websocket-client", "node"];
+
+    private EchoServerProcess _server = null!;
+
+    [SetUp]
+    public async Task StartServer() => _server = await EchoServerProcess.StartAsync();
+
+    [TearDown]
+    public void StopServer() => _server.Dispose();
+
+    [TestCaseSource(nameof(Clients))]
+    public async Task Echoes_text_and_binary_and_closes_with_1000(string name)
+    {
+        using var client = new Client(Command(name, "echo"));
+        Assert.That(await client.FinishAsync(), Is.EqualTo((string[])["welcome", "echoed 4 texts, 3 binaries", "closed 1000"]));
+        Assert.That((await _server.LinesAsync(7))[^1], Is.EqualTo("WebSocket client disconnected"));
+        Assert.That(_server.Errors, Is.Empty);
+    }
+
+    [TestCaseSource(nameof(Clients))]
+    public async Task Is_told_when_the_server_stops(string name)
+    {
+        using var client = new Client(Command(name, "wait"));
+        await Eventually.IsTrueAsync(() => client.HasExited || client.Lines.Contains("welcome"), "the client is greeted");
+        _server.Signal("TERM");
+        Assert.That(await client.FinishAsync(), Is.EqualTo((string[])["welcome", "closed 1001"]));
+        await _server.WaitForExitAsync();
+        Assert.That(_server.ExitCode, Is.Zero);
+    }
+
+    [Test]
+    public async Task Curl_is_greeted()
+    {
+        string protocols = await OutputAsync("curl", "--version");
+        if (!protocols.Split([' ', '\n', '\r']).Contains("ws"))
+        {
+            // Not a missing tool: Debian 12 has none that could.
+            Assert.Ignore($"This curl does not speak ws: {protocols.Split('\n')[0].Trim()}");
+        }
+
+        string output = await OutputAsync("curl", "-sS", "--no-buffer", "--noproxy", "*", "--max-time", "3", _server.WebSocketUri.ToString());
+        Assert.That(output, Is.EqualTo("Welcome!"));
+        Assert.That((await _server.LinesAsync(3))[^1], Is.EqualTo("WebSocket client disconnected"));
+    }
+
+    private static async Task<string> OutputAsync(params string[] command)
+    {
+        try
+        {
+            using Process process = Process.Start(EchoServerProcess.StartInfo(command))!;
+            process.StandardInput.Close();
+            Task<string> errors = process.StandardError.ReadToEndAsync();
+            string output = await process.StandardOutput.ReadToEndAsync();
+            await errors;
+            await process.WaitForExitAsync();
+            return output;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            Repository.Missing($"{command[0]} is missing (Debian, Ubuntu: apt-get install {command[0]})");
+            throw;
+        }
+    }
+
+    private string[] Command(string name, string mode)
+    {
+        string folder = Path.Combine(Repository.Root, "tests", "clients");
+        string url = _server.WebSocketUri.ToString();
+        if (name == "websocket-client")
+        {
+            if (!EchoServerProcess.TryRun(Python, "-c", "import websocket; websocket.create_connection"))
+            {
+                Repository.Missing($"{Python} with the package websocket-client is missing (Debian, Ubuntu: apt-get install python3-websocket)");
+            }
+
+            return [Python, Path.Combine(folder, "echo_websocket_client.py"), mode, url];
+        }
+
+        if (!EchoServerProcess.TryRun("node", "--version"))
+        {
+            Repository.Missing("Node.js is missing (Debian, Ubuntu: apt-get install nodejs)");
+        }
+
+        const string Check = "process.exit(typeof WebSocket === 'function' ? 0 : 1)";
+        string script = Path.Combine(folder, "echo_builtin.mjs");
+        if (EchoServerProcess.TryRun("node", "-e", Check))
+        {
+            return ["node", script, mode, url];
+        }
+
+        const string Flag = "--experimental-websocket";
+        if (!EchoServerProcess.TryRun("node", Flag, "-e", Check))
+        {
+            // Not a missing tool: Debian 12's is older.
+            Assert.Ignore("This Node.js has no WebSocket of its own; 22 has, and 20 with " + Flag + ".");
+        }
+
+        return ["node", Flag, "--no-warnings", script, mode, url];
+    }
+
+    private sealed class Client : IDisposable
+    {
+        private readonly List<string> _lines = [];
+        private readonly Process _process;
+        private readonly Task<string> _errors;
+
+        public Client(string[] command)
+        {
+            _process = new Process { StartInfo = EchoServerProcess.StartInfo(command) };
+            _process.OutputDataReceived += (_, e) =>
+            {
+                if (e.Data is not null)
+                {
+                    lock (_lines)
+                    {
+                        _lines.Add(e.Data);
+                    }
+                }
+            };
+            _process.Start();
+            _process.StandardInput.Close();
+            _process.BeginOutputReadLine();
+            _errors = _process.StandardError.ReadToEndAsync();
+        }
+
+        public bool HasExited => _process.HasExited;
+
+        public string[] Lines
+        {
+            get
+            {
+                lock (_lines)
+                {
+                    return [.. _lines];
+                }
+            }
+        }
+
+        /// <summary>What the client saw; throws when it was not as it should be.</summary>
+        public async Task<string[]> FinishAsync()
+        {
+            using var timeout = new CancellationTokenSource(TestServer.Patience);
+            await _process.WaitForExitAsync(timeout.Token);
+            Assert.That(_process.ExitCode, Is.Zero, await _errors);
+            return Lines;
+        }
+
+        public void Dispose()
+        {
+            if (!_process.HasExited)
+            {
+                _process.Kill();
+                _process.WaitForExit();
+            }
+
+            _process.Dispose();
+        }
+    }
+}
