@@ -21,7 +21,7 @@ public sealed class ConformanceTests
     [SetUp]
     public void Start()
     {
-        _server = new TestServer(("websocket_max_message_size", "100000"), ("num_threads", "12"));
+        _server = new TestServer(("websocket_max_message_size", "100000"));
         _counts = _server.MapEcho();
     }
 

@@ -88,6 +88,7 @@ public sealed class HazardTests
         });
         for (int i = 0; i < 200; i++)
         {
+            await Eventually.IsTrueAsync(() => server.Context.WebSocketCount < 40, "places to be free");
             using RawClient client = RawClient.Open(server.Port);
         }
 

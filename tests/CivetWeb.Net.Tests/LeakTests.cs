@@ -26,7 +26,7 @@ public sealed class LeakTests
             Assert.Ignore("Counts what /proc shows.");
         }
 
-        using var server = new TestServer(("num_threads", "24"), ("request_timeout_ms", "1000"), ("websocket_close_timeout_ms", "500"));
+        using var server = new TestServer(("num_threads", "64"), ("request_timeout_ms", "1000"), ("websocket_close_timeout_ms", "500"));
         EchoCounts counts = server.MapEcho();
         using var stop = new CancellationTokenSource();
         Task<int> honest = Honest(server, stop.Token);
@@ -108,7 +108,11 @@ public sealed class LeakTests
         }
 
         client.Send(request);
-        client.ReadHead();
+        if (!client.ReadHead().StartsWith("HTTP/1.1 101", StringComparison.Ordinal))
+        {
+            return; // all places are taken for a moment: also an end
+        }
+
         byte[] frame = client.Frame(0x82, new byte[random.Next(2000)]);
         switch (random.Next(5))
         {

@@ -27,7 +27,7 @@ internal sealed class TestServer : IDisposable
     public TestServer(Callbacks callbacks, params (string Name, string Value)[] options)
     {
         callbacks.UnhandledException ??= (exception, _) => _exceptions.Enqueue(exception);
-        var all = new Dictionary<string, string> { ["listening_ports"] = "127.0.0.1:0", ["num_threads"] = "16" };
+        var all = new Dictionary<string, string> { ["listening_ports"] = "127.0.0.1:0", ["num_threads"] = "64" };
         foreach ((string name, string value) in options)
         {
             all[name] = value;
