@@ -268,47 +268,15 @@ internal sealed class BrowserTests
         new(["node", Path.Combine(Repository.Root, "tests", "clients", "browser.mjs"), scenario, page.ToString(), .. arguments]);
 
     /// <summary>A run of browser.mjs.</summary>
-    private sealed class Browser : IDisposable
+    private sealed class Browser(string[] command) : IDisposable
     {
-        private readonly List<string> _lines = [];
-        private readonly Process _process;
-        private readonly Task<string> _errors;
-
-        public Browser(string[] command)
-        {
-            _process = new Process { StartInfo = EchoServerProcess.StartInfo(command) };
-            _process.OutputDataReceived += (_, e) =>
-            {
-                if (e.Data is not null)
-                {
-                    lock (_lines)
-                    {
-                        _lines.Add(e.Data);
-                    }
-                }
-            };
-            _process.Start();
-            _process.StandardInput.Close();
-            _process.BeginOutputReadLine();
-            _errors = _process.StandardError.ReadToEndAsync();
-        }
-
-        private string[] Lines
-        {
-            get
-            {
-                lock (_lines)
-                {
-                    return [.. _lines];
-                }
-            }
-        }
+        private readonly LineProcess _process = new(command);
 
         /// <summary>Waits for a line.</summary>
         public async Task SaysAsync(string line)
         {
-            await Eventually.IsTrueAsync(() => Lines.Contains(line) || _process.HasExited, $"the browser says '{line}'");
-            if (!Lines.Contains(line))
+            await Eventually.IsTrueAsync(() => _process.Lines.Contains(line) || _process.HasExited, $"the browser says '{line}'");
+            if (!_process.Lines.Contains(line))
             {
                 await FinishAsync();
                 Assert.Fail($"The browser has ended without '{line}'.");
@@ -316,23 +284,8 @@ internal sealed class BrowserTests
         }
 
         /// <summary>What it saw; the test fails when it was not as it should be.</summary>
-        public async Task<string[]> FinishAsync()
-        {
-            using var timeout = new CancellationTokenSource(BrowserPatience);
-            await _process.WaitForExitAsync(timeout.Token);
-            Assert.That(_process.ExitCode, Is.Zero, await _errors);
-            return Lines;
-        }
+        public Task<string[]> FinishAsync() => _process.FinishAsync(BrowserPatience);
 
-        public void Dispose()
-        {
-            if (!_process.HasExited)
-            {
-                _process.Kill(entireProcessTree: true);
-                _process.WaitForExit();
-            }
-
-            _process.Dispose();
-        }
+        public void Dispose() => _process.Dispose();
     }
 }

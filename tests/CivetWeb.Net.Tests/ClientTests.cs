@@ -107,62 +107,15 @@ internal sealed class ClientTests
         Task<string[]> FinishAsync();
     }
 
-    private sealed class ProcessClient : IClient
+    private sealed class ProcessClient(params string[] command) : IClient
     {
-        private readonly List<string> _lines = [];
-        private readonly Process _process;
-        private readonly Task<string> _errors;
+        private readonly LineProcess _process = new(command);
 
-        public ProcessClient(params string[] command)
-        {
-            _process = new Process { StartInfo = EchoServerProcess.StartInfo(command) };
-            _process.OutputDataReceived += (_, e) =>
-            {
-                if (e.Data is not null)
-                {
-                    lock (_lines)
-                    {
-                        _lines.Add(e.Data);
-                    }
-                }
-            };
-            _process.Start();
-            _process.StandardInput.Close();
-            _process.BeginOutputReadLine();
-            _errors = _process.StandardError.ReadToEndAsync();
-        }
+        public bool IsGreeted => _process.HasExited || _process.Lines.Contains("welcome");
 
-        public bool IsGreeted => _process.HasExited || Lines.Contains("welcome");
+        public Task<string[]> FinishAsync() => _process.FinishAsync(TestServer.Patience);
 
-        private string[] Lines
-        {
-            get
-            {
-                lock (_lines)
-                {
-                    return [.. _lines];
-                }
-            }
-        }
-
-        public async Task<string[]> FinishAsync()
-        {
-            using var timeout = new CancellationTokenSource(TestServer.Patience);
-            await _process.WaitForExitAsync(timeout.Token);
-            Assert.That(_process.ExitCode, Is.Zero, await _errors);
-            return Lines;
-        }
-
-        public void Dispose()
-        {
-            if (!_process.HasExited)
-            {
-                _process.Kill();
-                _process.WaitForExit();
-            }
-
-            _process.Dispose();
-        }
+        public void Dispose() => _process.Dispose();
     }
 
     private sealed class DotNetClient : IClient

@@ -31,8 +31,8 @@ internal sealed class OtherClientTests
     [TestCaseSource(nameof(Clients))]
     public async Task Echoes_text_and_binary_and_closes_with_1000(string name)
     {
-        using var client = new Client(Command(name, "echo"));
-        Assert.That(await client.FinishAsync(), Is.EqualTo((string[])["welcome", "echoed 4 texts, 3 binaries", "closed 1000"]));
+        using var client = new LineProcess(Command(name, "echo"));
+        Assert.That(await client.FinishAsync(TestServer.Patience), Is.EqualTo((string[])["welcome", "echoed 4 texts, 3 binaries", "closed 1000"]));
         Assert.That((await _server.LinesAsync(7))[^1], Is.EqualTo("WebSocket client disconnected"));
         Assert.That(_server.Errors, Is.Empty);
     }
@@ -40,10 +40,10 @@ internal sealed class OtherClientTests
     [TestCaseSource(nameof(Clients))]
     public async Task Is_told_when_the_server_stops(string name)
     {
-        using var client = new Client(Command(name, "wait"));
+        using var client = new LineProcess(Command(name, "wait"));
         await Eventually.IsTrueAsync(() => client.HasExited || client.Lines.Contains("welcome"), "the client is greeted");
         _server.Signal("TERM");
-        Assert.That(await client.FinishAsync(), Is.EqualTo((string[])["welcome", "closed 1001"]));
+        Assert.That(await client.FinishAsync(TestServer.Patience), Is.EqualTo((string[])["welcome", "closed 1001"]));
         await _server.WaitForExitAsync();
         Assert.That(_server.ExitCode, Is.Zero);
     }
@@ -116,64 +116,5 @@ internal sealed class OtherClientTests
         }
 
         return ["node", Flag, "--no-warnings", script, mode, url];
-    }
-
-    private sealed class Client : IDisposable
-    {
-        private readonly List<string> _lines = [];
-        private readonly Process _process;
-        private readonly Task<string> _errors;
-
-        public Client(string[] command)
-        {
-            _process = new Process { StartInfo = EchoServerProcess.StartInfo(command) };
-            _process.OutputDataReceived += (_, e) =>
-            {
-                if (e.Data is not null)
-                {
-                    lock (_lines)
-                    {
-                        _lines.Add(e.Data);
-                    }
-                }
-            };
-            _process.Start();
-            _process.StandardInput.Close();
-            _process.BeginOutputReadLine();
-            _errors = _process.StandardError.ReadToEndAsync();
-        }
-
-        public bool HasExited => _process.HasExited;
-
-        public string[] Lines
-        {
-            get
-            {
-                lock (_lines)
-                {
-                    return [.. _lines];
-                }
-            }
-        }
-
-        /// <summary>What the client saw; throws when it was not as it should be.</summary>
-        public async Task<string[]> FinishAsync()
-        {
-            using var timeout = new CancellationTokenSource(TestServer.Patience);
-            await _process.WaitForExitAsync(timeout.Token);
-            Assert.That(_process.ExitCode, Is.Zero, await _errors);
-            return Lines;
-        }
-
-        public void Dispose()
-        {
-            if (!_process.HasExited)
-            {
-                _process.Kill();
-                _process.WaitForExit();
-            }
-
-            _process.Dispose();
-        }
     }
 }
