@@ -21,7 +21,7 @@
 #endif
 
 /* Raised whenever a signature or a struct below changes. */
-#define CWN_ABI_VERSION 2u
+#define CWN_ABI_VERSION 3u
 
 typedef struct cwn_session cwn_session;
 
@@ -99,6 +99,17 @@ CWN_API void cwn_accept_subprotocol(struct mg_connection *conn,
  * domain socket). Returns its port. After cwn_read_proxy_header has returned 1:
  * what that header said. */
 CWN_API int cwn_peer_address(const struct mg_connection *conn, char *text, size_t size);
+
+/* The server's side of the connection, likewise. */
+CWN_API int cwn_local_address(const struct mg_connection *conn, char *text, size_t size);
+
+/* 1 when the connection can serve another request after this one. */
+CWN_API int cwn_can_keep_alive(const struct mg_connection *conn);
+
+/* Answers an upgrade that cwn_check_upgrade has found valid with 101. headers:
+ * complete lines or NULL. From here on the connection is a session's. Returns 1,
+ * or 0 when the response could not be sent. */
+CWN_API int cwn_accept_upgrade(struct mg_connection *conn, const char *headers);
 
 /* In init_connection, without TLS only: receives the PROXY protocol header (1 or
  * 2) that the peer must send, exactly, within request_timeout_ms. 1: the client's

@@ -259,6 +259,23 @@ cwn_peer_address(const struct mg_connection *conn, char *text, size_t size)
 }
 
 CWN_API int
+cwn_local_address(const struct mg_connection *conn, char *text, size_t size)
+{
+	union usa address;
+	socklen_t length = (socklen_t)sizeof(address);
+	if ((conn == NULL) || (text == NULL) || (size == 0)) {
+		return -1;
+	}
+	memset(&address, 0, sizeof(address));
+	if (getsockname(conn->client.sock, &address.sa, &length) != 0) {
+		text[0] = 0;
+		return -1;
+	}
+	sockaddr_to_string(text, size, &address);
+	return (address.sa.sa_family == AF_UNIX) ? 0 : ntohs(USA_IN_PORT_UNSAFE(&address));
+}
+
+CWN_API int
 cwn_read_proxy_header(struct mg_connection *conn)
 {
 	cwn_proxy_header header;

@@ -264,3 +264,64 @@ cwn_check_upgrade(struct mg_connection *conn)
 	}
 	return 1;
 }
+
+CWN_API int
+cwn_can_keep_alive(const struct mg_connection *conn)
+{
+	return (conn != NULL) && should_keep_alive(conn);
+}
+
+/* Sec-WebSocket-Accept for a valid key (section 4.2.2, 5.4). */
+static void
+cwn_accept_value(const char *key, char *accept, size_t size)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	char text[24 + sizeof(guid)];
+	unsigned char digest[20];
+	memcpy(text, key, 24);
+	memcpy(text + 24, guid, sizeof(guid));
+	/* Through CivetWeb's table: without OpenSSL its own SHA-1 is there. */
+	(void)EVP_Digest((unsigned char *)text,
+	                 strlen(text),
+	                 digest,
+	                 NULL,
+	                 EVP_get_digestbyname("sha1"),
+	                 NULL);
+	(void)mg_base64_encode(digest, sizeof(digest), accept, &size);
+}
+
+CWN_API int
+cwn_accept_upgrade(struct mg_connection *conn, const char *headers)
+{
+	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n"
+	                           "Upgrade: websocket\r\n"
+	                           "Connection: Upgrade\r\n"
+	                           "Sec-WebSocket-Accept: ";
+	char accept[32];
+	char *response;
+	size_t size;
+	int keys, sent;
+	const char *key;
+
+	if ((conn == NULL)
+	    || ((key = cwn_header(conn, "Sec-WebSocket-Key", &keys)) == NULL)
+	    || !cwn_key_is_valid(key)) {
+		return 0;
+	}
+	if (headers == NULL) {
+		headers = "";
+	}
+	cwn_accept_value(key, accept, sizeof(accept));
+	/* One write: one packet. */
+	size = sizeof(head) + strlen(accept) + strlen(headers) + 4;
+	response = (char *)mg_malloc(size + 1);
+	if (response == NULL) {
+		return 0;
+	}
+	mg_snprintf(conn, NULL, response, size + 1, "%s%s\r\n%s\r\n", head, accept, headers);
+	sent = mg_write(conn, response, strlen(response));
+	conn->status_code = 101;
+	size = strlen(response);
+	mg_free(response);
+	return (sent > 0) && ((size_t)sent == size);
+}

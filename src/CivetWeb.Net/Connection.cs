@@ -1,4 +1,5 @@
 using System;
+using System.Net;
 using System.Text;
 using System.Threading;
 using CivetWeb.Net.Interop;
@@ -119,6 +120,60 @@ public sealed class Connection
 
             NativeRequest.SendFile(_native, path, mimeType);
             return 0;
+        }
+    }
+
+    /// <summary>A complete response that works for WebSocket requests too; the connection ends after it.</summary>
+    internal int Refuse(int status, string? headers, string text)
+    {
+        lock (_gate)
+        {
+            return _native == 0 ? status : NativeRequest.Refuse(_native, status, headers, text);
+        }
+    }
+
+    /// <summary>0: not a WebSocket request; 1: a valid one; otherwise the status of the refusal that was sent.</summary>
+    internal int CheckUpgrade()
+    {
+        lock (_gate)
+        {
+            return _native == 0 ? 0 : NativeRequest.CheckUpgrade(_native);
+        }
+    }
+
+    /// <summary>Whether the connection can serve another request after this one, for all CivetWeb knows.</summary>
+    internal bool CanKeepAlive
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _native != 0 && NativeRequest.CanKeepAlive(_native);
+            }
+        }
+    }
+
+    /// <summary>Ends the connection after the current request.</summary>
+    internal void EndAfterRequest()
+    {
+        lock (_gate)
+        {
+            if (_native != 0)
+            {
+                NativeRequest.EndAfterRequest(_native);
+            }
+        }
+    }
+
+    /// <summary>The server's side of the connection.</summary>
+    internal EndPoint LocalEndPoint
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _native == 0 ? SocketAddresses.Unix : NativeRequest.LocalEndPoint(_native);
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace CivetWeb.Net;
 
@@ -13,27 +14,30 @@ internal static class Subprotocols
             return null;
         }
 
-        foreach ((string name, string value) in info.Headers)
+        foreach (string wanted in Asked(info))
         {
-            if (!string.Equals(name, "Sec-WebSocket-Protocol", StringComparison.OrdinalIgnoreCase))
+            if (Array.IndexOf(supported, wanted) >= 0)
             {
-                continue;
-            }
-
-            foreach (Range part in value.AsSpan().Split(','))
-            {
-                ReadOnlySpan<char> wanted = value.AsSpan(part).Trim();
-                foreach (string candidate in supported)
-                {
-                    if (wanted.SequenceEqual(candidate))
-                    {
-                        return candidate;
-                    }
-                }
+                return wanted;
             }
         }
 
         return null;
+    }
+
+    /// <summary>All the client asks for, in its order.</summary>
+    public static IEnumerable<string> Asked(RequestInfo info)
+    {
+        foreach ((string name, string value) in info.Headers)
+        {
+            if (string.Equals(name, "Sec-WebSocket-Protocol", StringComparison.OrdinalIgnoreCase))
+            {
+                foreach (string part in value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+                {
+                    yield return part;
+                }
+            }
+        }
     }
 
     /// <summary>Throws unless every name is a token (RFC 9110, section 5.6.2): it becomes part of a header.</summary>

@@ -76,6 +76,15 @@ internal static unsafe class CwnMethods
     public static extern int cwn_peer_address(mg_connection* conn, byte* text, nuint size);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_local_address(mg_connection* conn, byte* text, nuint size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_can_keep_alive(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_accept_upgrade(mg_connection* conn, byte* headers);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_read_proxy_header(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

@@ -15,7 +15,7 @@ internal static unsafe class NativeLibraryLoader
     private const string LibraryName = "civetweb_net";
     private const string EnvironmentVariable = "CIVETWEB_NET_LIBRARY";
     private const string AppContextName = "CivetWeb.Net.NativeLibrary";
-    private const uint ExpectedAbi = 2;
+    private const uint ExpectedAbi = 3;
     private const string ExpectedVersion = "1.16";
 
     private static readonly object Gate = new();

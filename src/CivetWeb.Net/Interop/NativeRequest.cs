@@ -1,5 +1,6 @@
 using System;
 using System.Buffers;
+using System.Net;
 using System.Text;
 
 namespace CivetWeb.Net.Interop;
@@ -65,6 +66,20 @@ internal static unsafe class NativeRequest
         _ = CwnMethods.cwn_peer_address((mg_connection*)connection, text, Longest);
         return NativeText.FromPointer(text) ?? "";
     }
+
+    /// <summary>The server's side of the connection.</summary>
+    public static EndPoint LocalEndPoint(nint connection)
+    {
+        const int Longest = 64;
+        byte* text = stackalloc byte[Longest];
+        text[0] = 0;
+        int port = CwnMethods.cwn_local_address((mg_connection*)connection, text, Longest);
+        return SocketAddresses.Parse(NativeText.FromPointer(text) ?? "", port);
+    }
+
+    public static int CheckUpgrade(nint connection) => CwnMethods.cwn_check_upgrade((mg_connection*)connection);
+
+    public static bool CanKeepAlive(nint connection) => CwnMethods.cwn_can_keep_alive((mg_connection*)connection) != 0;
 
     /// <summary>Receives the PROXY header the peer must send; false when the connection ends for want of it.</summary>
     public static bool ReadProxyHeader(nint connection) => CwnMethods.cwn_read_proxy_header((mg_connection*)connection) >= 0;

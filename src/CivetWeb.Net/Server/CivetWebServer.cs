@@ -1,0 +1,122 @@
+using System;
+using System.Collections.Generic;
+using System.Security.Cryptography.X509Certificates;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace CivetWeb.Net;
+
+/// <summary>
+/// An HTTP and WebSocket server inside the program: routes and options first, then <see cref="StartAsync"/>.
+/// </summary>
+/// <remarks>All members may be used from any thread.</remarks>
+public sealed partial class CivetWebServer : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly CivetWebServerOptions _options;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly CancellationTokenSource _aborted = new();
+    private readonly WebSocketUpgrade _webSockets;
+    private readonly HttpPipeline _http;
+    private Context? _context;
+    private Task? _stopped;
+    private int _activeRequests;
+
+    /// <summary>Creates a server; nothing is opened yet.</summary>
+    /// <param name="options">Its options; null for the defaults.</param>
+    public CivetWebServer(CivetWebServerOptions? options = null)
+    {
+        _options = options ?? new CivetWebServerOptions();
+        _webSockets = new WebSocketUpgrade(this);
+        _http = new HttpPipeline(this);
+    }
+
+    /// <summary>What the server listens on, once it runs.</summary>
+    public IReadOnlyList<ServerEndPoint> EndPoints { get; private set; } = [];
+
+    /// <summary>How many WebSockets are open.</summary>
+    public int WebSocketCount => _context?.WebSocketCount ?? 0;
+
+    /// <summary>Cancelled when the server begins to stop.</summary>
+    public CancellationToken Stopping => _stopping.Token;
+
+    internal CivetWebServerOptions Options => _options;
+
+    /// <summary>Opens the ports. When the task has completed, clients can connect.</summary>
+    /// <param name="cancellationToken">Before the ports are opened.</param>
+    /// <exception cref="InvalidOperationException">The server was started before.</exception>
+    /// <exception cref="ArgumentException">An option is wrong.</exception>
+    /// <exception cref="System.Net.Sockets.SocketException">A port is in use or may not be used.</exception>
+    /// <exception cref="CivetWebException">The native library or OpenSSL is missing, or CivetWeb could not start.</exception>
+    public Task StartAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_stopped is not null, this);
+            if (_context is not null)
+            {
+                throw new InvalidOperationException("The server has been started before; a server is started once.");
+            }
+
+            Start();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    /// <summary>
+    /// Stops the server: refuses new WebSockets, tells the open ones (close code 1001), waits for them and for requests
+    /// up to <see cref="CivetWebServerOptions.ShutdownTimeout"/>, cuts the rest. Stopping twice is no error.
+    /// </summary>
+    /// <param name="cancellationToken">Ends the waiting: what is still open is cut at once.</param>
+    /// <returns>Completes when the ports are closed and no handler runs on a thread of the server any more.</returns>
+    /// <exception cref="InvalidOperationException">Called on a thread of the server, inside a handler, for whose end it would have to wait.</exception>
+    public Task StopAsync(CancellationToken cancellationToken = default)
+    {
+        if (CallbackScope.IsActive)
+        {
+            throw new InvalidOperationException(
+                "A server cannot be stopped from inside a handler: stopping waits for the handlers to return. Stop it from elsewhere, for example with Task.Run, and do not wait for it.");
+        }
+
+        lock (_gate)
+        {
+            return _stopped ??= _context is null ? Task.CompletedTask : Task.Factory.StartNew(
+                () => Stop(cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>Stops the server, as <see cref="StopAsync"/> does.</summary>
+    public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    /// <summary>Handles one request on its connection's thread; the status for the log.</summary>
+    internal int Dispatch(Connection connection)
+    {
+        Interlocked.Increment(ref _activeRequests);
+        try
+        {
+            ServerRequest request = CreateRequest(connection);
+            int upgrade = connection.CheckUpgrade();
+            return upgrade switch
+            {
+                0 => _http.Handle(request),
+                1 => _webSockets.Handle(request),
+                _ => upgrade,
+            };
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _activeRequests);
+        }
+    }
+
+    private ServerRequest CreateRequest(Connection connection)
+    {
+        return new ServerRequest(this, connection, connection.Info)
+        {
+            LocalEndPoint = connection.LocalEndPoint,
+            Aborted = _aborted.Token,
+        };
+    }
+}
