@@ -135,6 +135,41 @@ CWN_API void cwn_session_run(cwn_session *session,
                              mg_websocket_data_handler handler,
                              void *user_data);
 
+/* A transport instead of cwn_session_run: the raw bytes behind the handshake. */
+
+/* On the connection's own thread, before the rest. Returns 1, or 0 on misuse. */
+CWN_API int cwn_session_begin(cwn_session *session);
+
+/* Never waits. Bytes, 0 at the end, -1 nothing there now, -2 failed or over. One
+ * reader at a time. */
+CWN_API int cwn_session_read(cwn_session *session, char *buffer, size_t size);
+
+/* Never waits. Returns how many bytes were taken, or -1: failed or over. gather:
+ * on the own thread the bytes may wait for its next wait. */
+CWN_API int cwn_session_write(cwn_session *session,
+                              const char *data,
+                              size_t size,
+                              int gather);
+
+enum {
+	CWN_CAN_READ = 1,
+	CWN_CAN_WRITE = 2,
+	CWN_WOKEN_UP = 4, /* by cwn_session_wake, or interrupted */
+	CWN_HUNG_UP = 8   /* the connection is lost; told once while not reading */
+};
+
+/* On the own thread: sends what was gathered, then waits for any of the events
+ * asked for, a wake or the loss of the connection. timeout_ms -1: none. Returns
+ * what has happened; 0: the time is over. */
+CWN_API int cwn_session_wait(cwn_session *session, int events, int timeout_ms);
+
+/* Ends the wait; never blocks. */
+CWN_API void cwn_session_wake(cwn_session *session);
+
+/* On the own thread, last: sends the rest, lets the peer hang up for up to
+ * linger_ms, forgets the connection, which closes when its callback returns. */
+CWN_API void cwn_session_end(cwn_session *session, int linger_ms);
+
 /* One frame. Returns size, or -1: closed, closing, failed or timed out. */
 CWN_API int cwn_session_send(cwn_session *session,
                              int opcode,

@@ -15,6 +15,7 @@
 #include "frame_reader.c"
 #include "session.c"
 #include "session_loop.c"
+#include "session_pull.c"
 #include "upgrade.c"
 #include "proxy_header.c"
 #include "library.c"

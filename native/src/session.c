@@ -50,13 +50,21 @@ struct cwn_session {
 	cwn_wake wake;
 	bool attached;
 
-	/* the loop's own, on its thread only */
+	/* the own thread's, on it only */
 	bool gather;   /* more input is waiting, so output may */
 	bool gathered; /* something does */
+	cwn_session *outer; /* what this thread ran before */
+
+	/* of a transport (session_pull.c), on the own thread or under state_lock */
+	unsigned char *early; /* input that came with the request */
+	size_t early_size;
+	bool hung_up;
+	uint64_t stalled_at; /* since when the peer takes no output; 0: it does */
 
 	/* under send_lock to change */
 	atomic_bool close_sent;
 	unsigned char *output;
+	size_t output_start; /* sent before it; a transport's only */
 	size_t output_size;
 	uint64_t close_deadline;
 	cwn_bytes leaving; /* taken from the queue, partly sent */
@@ -233,6 +241,90 @@ cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 	return ((error == SSL_ERROR_WANT_READ) || (error == SSL_ERROR_WANT_WRITE))
 	           ? -1
 	           : -2;
+}
+
+/* For poll; deadline 0: none. */
+static int
+cwn_poll_timeout(uint64_t deadline)
+{
+	uint64_t now, left;
+	if (deadline == 0) {
+		return -1;
+	}
+	now = cwn_now_ms();
+	left = (now >= deadline) ? 0 : deadline - now;
+	return (left > INT_MAX) ? INT_MAX : (int)left;
+}
+
+/* One try. Bytes, 0 at the end, -1 would block, -2 error. more: what poll does not
+ * know of may be there. */
+static int
+cwn_session_receive(cwn_session *session, void *buffer, size_t size, bool *more)
+{
+	int n, error;
+	if (size > INT_MAX) {
+		size = INT_MAX;
+	}
+	if (session->ssl == NULL) {
+		n = cwn_socket_recv(session->sock, buffer, size);
+		/* A full buffer means there is probably more; otherwise save the call
+		 * that would only say no. */
+		*more = (n == (int)size);
+		return n;
+	}
+	pthread_mutex_lock(&session->tls_lock);
+	ERR_clear_error();
+	n = SSL_read(session->ssl, buffer, (int)size);
+	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
+	pthread_mutex_unlock(&session->tls_lock);
+	/* OpenSSL may hold decrypted bytes that poll does not know of. */
+	*more = (n > 0);
+	if (n > 0) {
+		return n;
+	}
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -1;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		return -2;
+	}
+}
+
+/* Says that nothing follows, and reads on until the peer has hung up: closing
+ * with unread bytes would reset the connection and could destroy the Close
+ * frame on its way (RFC 6455, section 7.1.1). False: the deadline has passed. */
+static bool
+cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadline)
+{
+	if (session->ssl != NULL) {
+		pthread_mutex_lock(&session->tls_lock);
+		(void)SSL_shutdown(session->ssl);
+		ERR_clear_error();
+		pthread_mutex_unlock(&session->tls_lock);
+	}
+	(void)shutdown(session->sock, SHUTDOWN_WR);
+	while (!atomic_load(&session->failed)) {
+		struct mg_pollfd poller;
+		/* The raw socket, TLS or not: what comes is thrown away. */
+		int n = cwn_socket_recv(session->sock, sink, size);
+		if ((n == 0) || (n == -2)) {
+			return true;
+		}
+		if (cwn_now_ms() >= deadline) {
+			return false;
+		}
+		if (n == -1) {
+			/* An abort shuts the socket down, which wakes this too. */
+			poller.fd = session->sock;
+			poller.events = POLLIN;
+			poller.revents = 0;
+			(void)poll(&poller, 1, cwn_poll_timeout(deadline));
+		}
+	}
+	return true;
 }
 
 /* Waits until the socket takes more. False: the deadline has passed. */

@@ -32,12 +32,6 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 {
 	cwn_session *session = loop->session;
 	struct mg_pollfd pollers[2];
-	int timeout = -1;
-	if (deadline != 0) {
-		uint64_t now = cwn_now_ms();
-		uint64_t left = (now >= deadline) ? 0 : deadline - now;
-		timeout = (left > INT_MAX) ? INT_MAX : (int)left;
-	}
 	pollers[0].fd = session->sock;
 	pollers[0].events = POLLIN;
 	if (loop->queue_stalled_at != 0) {
@@ -47,7 +41,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	pollers[1].fd = session->wake.read_end;
 	pollers[1].events = POLLIN;
 	pollers[1].revents = 0;
-	if (poll(pollers, 2, timeout) == 0) {
+	if (poll(pollers, 2, cwn_poll_timeout(deadline)) == 0) {
 		return CWN_TIMED_OUT;
 	}
 	if (pollers[1].revents != 0) {
@@ -63,43 +57,6 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	}
 	/* An interrupted poll counts as readable: receiving then would block. */
 	return CWN_READABLE;
-}
-
-/* Bytes, 0 at the end, -1 would block, -2 error. */
-static int
-cwn_loop_receive(cwn_loop *loop, void *buffer, size_t size)
-{
-	cwn_session *session = loop->session;
-	int n, error;
-	if (size > INT_MAX) {
-		size = INT_MAX;
-	}
-	if (session->ssl == NULL) {
-		n = cwn_socket_recv(session->sock, buffer, size);
-		/* A full buffer means there is probably more; otherwise save the call
-		 * that would only say no. */
-		loop->receive_first = (n == (int)size);
-		return n;
-	}
-	pthread_mutex_lock(&session->tls_lock);
-	ERR_clear_error();
-	n = SSL_read(session->ssl, buffer, (int)size);
-	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
-	pthread_mutex_unlock(&session->tls_lock);
-	/* OpenSSL may hold decrypted bytes that poll does not know of. */
-	loop->receive_first = (n > 0);
-	if (n > 0) {
-		return n;
-	}
-	switch (error) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -1;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	default:
-		return -2;
-	}
 }
 
 static void
@@ -361,7 +318,7 @@ cwn_loop_step(cwn_loop *loop)
 	if (space == NULL) {
 		return cwn_loop_drain_input(loop);
 	}
-	n = cwn_loop_receive(loop, space, size);
+	n = cwn_session_receive(session, space, size, &loop->receive_first);
 	if (n == -1) {
 		return true;
 	}
@@ -378,15 +335,11 @@ cwn_loop_step(cwn_loop *loop)
 	return cwn_loop_drain_input(loop);
 }
 
-/* Says that nothing follows, and reads on until the peer has hung up: closing
- * with unread bytes would reset the connection and could destroy the Close
- * frame on its way (section 7.1.1). */
 static void
 cwn_loop_linger(cwn_loop *loop)
 {
 	enum { AFTER_BOTH_CLOSES_MS = 250 };
 	cwn_session *session = loop->session;
-	unsigned char *sink = loop->reader.input;
 	uint64_t deadline = session->close_deadline;
 
 	/* With both Close frames exchanged nothing is left to come but the end, and
@@ -394,28 +347,8 @@ cwn_loop_linger(cwn_loop *loop)
 	if (loop->close_received && (deadline > cwn_now_ms() + AFTER_BOTH_CLOSES_MS)) {
 		deadline = cwn_now_ms() + AFTER_BOTH_CLOSES_MS;
 	}
-
-	if (session->ssl != NULL) {
-		pthread_mutex_lock(&session->tls_lock);
-		(void)SSL_shutdown(session->ssl);
-		ERR_clear_error();
-		pthread_mutex_unlock(&session->tls_lock);
-	}
-	(void)shutdown(session->sock, SHUTDOWN_WR);
-	while (!atomic_load(&session->failed)) {
-		/* The raw socket, TLS or not: what comes is thrown away. */
-		int n = cwn_socket_recv(session->sock, sink, loop->reader.capacity);
-		if ((n == 0) || (n == -2)) {
-			return;
-		}
-		if (cwn_now_ms() >= deadline) {
-			break;
-		}
-		if ((n == -1) && (cwn_loop_wait(loop, deadline) == CWN_TIMED_OUT)) {
-			break;
-		}
-	}
-	if (!loop->close_received) {
+	if (!cwn_session_linger(session, loop->reader.input, loop->reader.capacity, deadline)
+	    && !loop->close_received) {
 		cwn_session_abort(session);
 	}
 }

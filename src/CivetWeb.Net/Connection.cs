@@ -20,6 +20,7 @@ public sealed class Connection
     private nint _native; // the mg_connection, while a callback that may use it runs
     private int _nativeUses;
     private SessionHandle? _session;
+    private IWebSocketControl? _control; // of the server API, instead of the session
     private WebSocketRoute? _route;
     private RequestInfo? _info;
     private cwn_session_info _end;
@@ -87,9 +88,19 @@ public sealed class Connection
 
     internal int SendClose(int code, ReadOnlySpan<byte> reason) => Volatile.Read(ref _session)?.Close(code, reason) ?? -1;
 
-    internal void RequestClose(int code) => Volatile.Read(ref _session)?.RequestClose(code);
+    internal void RequestClose(int code)
+    {
+        Volatile.Read(ref _session)?.RequestClose(code);
+        Volatile.Read(ref _control)?.RequestClose(code);
+    }
 
-    internal void Abort() => Volatile.Read(ref _session)?.Abort();
+    internal void Abort()
+    {
+        Volatile.Read(ref _session)?.Abort();
+        Volatile.Read(ref _control)?.Abort();
+    }
+
+    internal void Abandon() => Volatile.Read(ref _control)?.Abandon();
 
     internal WebSocketRoute? Route => Volatile.Read(ref _route);
 
@@ -138,6 +149,41 @@ public sealed class Connection
         lock (_gate)
         {
             return _native == 0 ? 0 : NativeRequest.CheckUpgrade(_native);
+        }
+    }
+
+    /// <summary>Answers a valid WebSocket request with 101; false when that could not be sent.</summary>
+    /// <param name="headers">Complete header lines.</param>
+    internal bool AcceptUpgrade(string headers)
+    {
+        lock (_gate)
+        {
+            return _native != 0 && NativeRequest.AcceptUpgrade(_native, headers);
+        }
+    }
+
+    /// <summary>The session of a WebSocket of the server API; null when out of memory or descriptors.</summary>
+    internal SessionHandle? CreateSession(TimeSpan sendTimeout)
+    {
+        cwn_session_options options = Context.Settings.Session;
+        options.send_timeout_ms = sendTimeout == Timeout.InfiniteTimeSpan ? 0 : (uint)sendTimeout.TotalMilliseconds;
+        lock (_gate)
+        {
+            return _native == 0 ? null : SessionHandle.TryCreate(_native, options);
+        }
+    }
+
+    /// <summary>Tells a stopping server whom to ask; null: nobody any more.</summary>
+    internal void Attach(IWebSocketControl? control)
+    {
+        Volatile.Write(ref _isWebSocket, true);
+        Volatile.Write(ref _control, control);
+
+        // Stopping looks at the control after it has set its flag, this the other way round: one of them sees the other.
+        Interlocked.MemoryBarrier();
+        if (Context.IsStopping)
+        {
+            control?.RequestClose(1001);
         }
     }
 

@@ -108,16 +108,25 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
         }
     }
 
-    /// <summary>Waits until there are none; false when the time is over.</summary>
-    public bool WaitUntilEmpty(TimeSpan timeout)
+    /// <summary>Waits until there are none; false when the time is over or <paramref name="hurry"/> is cancelled.</summary>
+    public bool WaitUntilEmpty(TimeSpan timeout, CancellationToken hurry = default)
     {
+        using CancellationTokenRegistration registration = hurry.UnsafeRegister(
+            static gate =>
+            {
+                lock (gate!)
+                {
+                    Monitor.PulseAll(gate);
+                }
+            },
+            _gate);
         long deadline = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
         lock (_gate)
         {
             while (_connections.Count > 0)
             {
                 long left = deadline - Environment.TickCount64;
-                if (left <= 0)
+                if (left <= 0 || hurry.IsCancellationRequested)
                 {
                     return false;
                 }

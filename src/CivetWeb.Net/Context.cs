@@ -75,7 +75,10 @@ public sealed class Context : IDisposable
 
     internal void Stop() => Stop(DefaultDrainTime);
 
-    internal void Stop(TimeSpan drainTime)
+    /// <param name="drainTime">How long to wait for the answers of open WebSockets.</param>
+    /// <param name="beforeEnd">Called when the rest has been cut and no call from native code has been waited for yet.</param>
+    /// <param name="hurry">Ends the waiting.</param>
+    internal void Stop(TimeSpan drainTime, Action<ConnectionTable>? beforeEnd = null, CancellationToken hurry = default)
     {
         if (CallbackScope.IsActive)
         {
@@ -91,7 +94,7 @@ public sealed class Context : IDisposable
 
         if (Interlocked.Exchange(ref _stopping, 1) != 0)
         {
-            _stopped.Wait();
+            _stopped.Wait(CancellationToken.None);
             return;
         }
 
@@ -101,7 +104,7 @@ public sealed class Context : IDisposable
             connection.RequestClose(1001);
         }
 
-        if (!_connections.WaitUntilEmpty(drainTime))
+        if (!_connections.WaitUntilEmpty(drainTime, hurry))
         {
             foreach (Connection connection in _connections.Snapshot())
             {
@@ -109,6 +112,7 @@ public sealed class Context : IDisposable
             }
         }
 
+        beforeEnd?.Invoke(_connections);
         server.Stop();
 
         // Native code can no longer reach these.

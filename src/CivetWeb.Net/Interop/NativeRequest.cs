@@ -79,6 +79,15 @@ internal static unsafe class NativeRequest
 
     public static int CheckUpgrade(nint connection) => CwnMethods.cwn_check_upgrade((mg_connection*)connection);
 
+    /// <summary>Answers with 101 and the complete header lines given.</summary>
+    public static bool AcceptUpgrade(nint connection, string headers)
+    {
+        fixed (byte* h = NativeText.ToBytes(headers, nameof(headers)))
+        {
+            return CwnMethods.cwn_accept_upgrade((mg_connection*)connection, h) != 0;
+        }
+    }
+
     public static bool CanKeepAlive(nint connection) => CwnMethods.cwn_can_keep_alive((mg_connection*)connection) != 0;
 
     /// <summary>Receives the PROXY header the peer must send; false when the connection ends for want of it.</summary>

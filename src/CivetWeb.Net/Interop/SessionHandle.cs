@@ -132,6 +132,88 @@ internal sealed unsafe class SessionHandle : SafeHandle
         }
     }
 
+    /// <summary>Makes the session a transport of bytes; on the connection's own thread.</summary>
+    public bool Begin()
+    {
+        if (!TryHold())
+        {
+            return false;
+        }
+
+        bool begun = CwnMethods.cwn_session_begin(handle) != 0;
+        DangerousRelease();
+        return begun;
+    }
+
+    /// <summary>Bytes read, 0 at the end, -1 when nothing is there, -2 when the connection is lost or over. Never waits.</summary>
+    public int Read(Span<byte> buffer)
+    {
+        if (!TryHold())
+        {
+            return -2;
+        }
+
+        fixed (byte* pointer = buffer)
+        {
+            int n = CwnMethods.cwn_session_read(handle, pointer, (nuint)buffer.Length);
+            DangerousRelease();
+            return n;
+        }
+    }
+
+    /// <summary>How many bytes were taken; -1 when the connection is lost or over. Never waits.</summary>
+    /// <param name="data">The bytes.</param>
+    /// <param name="gather">On the connection's own thread they may wait for its next <see cref="Wait"/>.</param>
+    public int Write(ReadOnlySpan<byte> data, bool gather)
+    {
+        if (!TryHold())
+        {
+            return -1;
+        }
+
+        fixed (byte* pointer = data)
+        {
+            int n = CwnMethods.cwn_session_write(handle, pointer, (nuint)data.Length, gather ? 1 : 0);
+            DangerousRelease();
+            return n;
+        }
+    }
+
+    /// <summary>Sends what was gathered and waits; on the connection's own thread.</summary>
+    /// <param name="events">What to wait for besides a wake and the loss of the connection.</param>
+    /// <param name="timeout">In milliseconds; -1: none.</param>
+    public SessionEvents Wait(SessionEvents events, int timeout)
+    {
+        if (!TryHold())
+        {
+            return SessionEvents.HungUp;
+        }
+
+        int result = CwnMethods.cwn_session_wait(handle, (int)events, timeout);
+        DangerousRelease();
+        return (SessionEvents)result;
+    }
+
+    /// <summary>Ends a <see cref="Wait"/>; never blocks.</summary>
+    public void Wake()
+    {
+        if (TryHold())
+        {
+            CwnMethods.cwn_session_wake(handle);
+            DangerousRelease();
+        }
+    }
+
+    /// <summary>Sends the rest, waits for the peer to hang up, forgets the connection; on the connection's own thread.</summary>
+    public void End(int lingerMilliseconds)
+    {
+        if (TryHold())
+        {
+            CwnMethods.cwn_session_end(handle, lingerMilliseconds);
+            DangerousRelease();
+        }
+    }
+
     /// <summary>Both close codes and the peer's reason, as far as they are known.</summary>
     public cwn_session_info GetInfo()
     {
@@ -174,4 +256,15 @@ internal sealed unsafe class SessionHandle : SafeHandle
             DangerousRelease();
         }
     }
+}
+
+/// <summary>The events of <see cref="SessionHandle.Wait"/>, as native/include/civetweb_net.h numbers them.</summary>
+[Flags]
+internal enum SessionEvents
+{
+    None = 0,
+    CanRead = 1,
+    CanWrite = 2,
+    Woken = 4,
+    HungUp = 8,
 }

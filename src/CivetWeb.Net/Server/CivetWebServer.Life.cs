@@ -8,6 +8,9 @@ namespace CivetWeb.Net;
 
 public sealed partial class CivetWebServer
 {
+    /// <summary>How long handlers may go on when their connections have been cut.</summary>
+    private const int GraceMilliseconds = 2_000;
+
     private void Start()
     {
         ServerSettings settings = ServerSettings.Parse(ServerOptionsReader.Read(_options));
@@ -22,8 +25,58 @@ public sealed partial class CivetWebServer
 
     private void Stop(CancellationToken cancellationToken)
     {
-        _ = cancellationToken;
-        _stopping.Cancel();
-        _context!.Stop(_options.ShutdownTimeout);
+        long deadline = Environment.TickCount64 + (long)Math.Min(_options.ShutdownTimeout.TotalMilliseconds, int.MaxValue);
+        Cancel(_stopping);
+        _context!.Stop(
+            _options.ShutdownTimeout,
+            connections =>
+            {
+                WaitForRequests(deadline, cancellationToken);
+
+                // Their connections are cut, or will be: what still runs gets a moment to notice, and is then left alone.
+                Cancel(_aborted);
+                if (!WaitForRequests(Environment.TickCount64 + GraceMilliseconds, CancellationToken.None))
+                {
+                    Cancel(_abandoned);
+                    foreach (Connection connection in connections.Snapshot())
+                    {
+                        connection.Abandon();
+                    }
+                }
+            },
+            cancellationToken);
+    }
+
+    private void Cancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            // Of code that somebody has registered with the token.
+            _context!.ReportException(e, nameof(StopAsync));
+        }
+    }
+
+    /// <summary>Waits until no request, WebSockets included, is being handled; false when the time is over.</summary>
+    private bool WaitForRequests(long deadline, CancellationToken hurry)
+    {
+        lock (_requests)
+        {
+            while (_activeRequests > 0)
+            {
+                long left = deadline - Environment.TickCount64;
+                if (left <= 0 || hurry.IsCancellationRequested)
+                {
+                    return false;
+                }
+
+                Monitor.Wait(_requests, (int)Math.Min(left, 100));
+            }
+
+            return true;
+        }
     }
 }

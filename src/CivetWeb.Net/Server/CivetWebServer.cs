@@ -16,6 +16,8 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     private readonly CivetWebServerOptions _options;
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationTokenSource _aborted = new();
+    private readonly CancellationTokenSource _abandoned = new();
+    private readonly object _requests = new();
     private readonly WebSocketUpgrade _webSockets;
     private readonly HttpPipeline _http;
     private Context? _context;
@@ -41,6 +43,9 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     public CancellationToken Stopping => _stopping.Token;
 
     internal CivetWebServerOptions Options => _options;
+
+    /// <summary>Cancelled when a stopping server waits for handlers no longer.</summary>
+    internal CancellationToken Abandoned => _abandoned.Token;
 
     /// <summary>Opens the ports. When the task has completed, clients can connect.</summary>
     /// <param name="cancellationToken">Before the ports are opened.</param>
@@ -93,7 +98,11 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// <summary>Handles one request on its connection's thread; the status for the log.</summary>
     internal int Dispatch(Connection connection)
     {
-        Interlocked.Increment(ref _activeRequests);
+        lock (_requests)
+        {
+            _activeRequests++;
+        }
+
         try
         {
             ServerRequest request = CreateRequest(connection);
@@ -107,7 +116,11 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         }
         finally
         {
-            Interlocked.Decrement(ref _activeRequests);
+            lock (_requests)
+            {
+                _activeRequests--;
+                Monitor.PulseAll(_requests);
+            }
         }
     }
 

@@ -1,10 +1,55 @@
+using System;
+using System.Diagnostics.CodeAnalysis;
 using System.Net.WebSockets;
+using System.Threading;
+using System.Threading.Tasks;
+using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
 
-/// <summary>An accepted WebSocket: its 101 response, its life, its end.</summary>
-internal static class ServerWebSocket
+/// <summary>An accepted WebSocket: its 101 response, its life, its end; all on the connection's own thread.</summary>
+[SuppressMessage("Design", "CA1001", Justification = "Run ends the WebSocket and its stream; the token must stay usable for whoever has kept it.")]
+internal sealed class ServerWebSocket : IWebSocketControl
 {
+    private readonly WebSocketHandshake _handshake;
+    private readonly WebSocketEndpoint _endpoint;
+    private readonly SessionHandle _session;
+    private readonly SessionStream _stream;
+    private readonly ConnectionLoop _loop;
+    private readonly SessionWebSocket _webSocket;
+    private readonly CancellationTokenSource _aborted = new();
+    private readonly TimeSpan _closeTimeout;
+
+    private ServerWebSocket(
+        WebSocketHandshake handshake, WebSocketEndpoint endpoint, WebSocketDeflateOptions? deflate, SessionHandle session)
+    {
+        WebSocketEndpointOptions options = endpoint.Options;
+        _handshake = handshake;
+        _endpoint = endpoint;
+        _session = session;
+        _closeTimeout = options.CloseTimeout ?? TimeSpan.FromSeconds(5);
+        _stream = new SessionStream(session, handshake.Request.IsHttps, options.SendTimeout ?? TimeSpan.FromSeconds(10));
+        _loop = new ConnectionLoop(session, _stream, e => Report(e));
+        _stream.Loop = _loop;
+        _loop.Lost = () => _aborted.Cancel();
+        _webSocket = new SessionWebSocket(
+            session,
+            _stream,
+            _loop,
+            new WebSocketCreationOptions
+            {
+                IsServer = true,
+                SubProtocol = handshake.Subprotocol,
+                KeepAliveInterval = options.KeepAliveInterval ?? TimeSpan.FromSeconds(30),
+                KeepAliveTimeout = options.KeepAliveTimeout ?? TimeSpan.FromSeconds(20),
+                DangerousDeflateOptions = deflate,
+            },
+            options.MaxMessageSize ?? 16 * 1024 * 1024,
+            _closeTimeout);
+    }
+
+    private Connection Connection => _handshake.Request.Connection;
+
     /// <summary>Answers with 101 and runs the WebSocket until it is over; the status for the log.</summary>
     /// <param name="handshake">What was agreed on.</param>
     /// <param name="endpoint">Its path.</param>
@@ -12,7 +57,125 @@ internal static class ServerWebSocket
     /// <param name="deflate">The compression agreed on, or null.</param>
     public static int Run(WebSocketHandshake handshake, WebSocketEndpoint endpoint, string responseHeaders, WebSocketDeflateOptions? deflate)
     {
-        _ = (endpoint, responseHeaders, deflate);
-        return handshake.Request.Connection.Refuse(501, null, "");
+        const int SwitchingProtocols = 101;
+        Connection connection = handshake.Request.Connection;
+        using SessionHandle? session = connection.CreateSession(endpoint.Options.SendTimeout ?? TimeSpan.FromSeconds(10));
+        if (session is null)
+        {
+            return connection.Refuse(503, null, "The server is out of memory or file descriptors.\n");
+        }
+
+        if (!connection.AcceptUpgrade(responseHeaders) || !session.Begin())
+        {
+            connection.EndAfterRequest();
+            return SwitchingProtocols;
+        }
+
+        var socket = new ServerWebSocket(handshake, endpoint, deflate, session);
+        socket.Run();
+        return SwitchingProtocols;
     }
+
+    /// <inheritdoc/>
+    public void RequestClose(int code) =>
+        ThreadPool.UnsafeQueueUserWorkItem(static work => _ = work.Socket.CloseOutputAsync((WebSocketCloseStatus)work.Code), (Socket: this, Code: code), preferLocal: false);
+
+    /// <inheritdoc/>
+    public void Abort() => _session.Abort();
+
+    /// <inheritdoc/>
+    public void Abandon() => _loop.Abandon();
+
+    private void Run()
+    {
+        try
+        {
+            Connection.Attach(this);
+            _loop.Run(MainAsync);
+        }
+        finally
+        {
+            Connection.Attach(null);
+            _webSocket.EndGently();
+            _stream.EndSession();
+            Cancel();
+        }
+    }
+
+    private async Task MainAsync()
+    {
+        WebSocketCloseStatus status = WebSocketCloseStatus.NormalClosure;
+        try
+        {
+            await _endpoint.Handler(new ServerWebSocketContext(_handshake, _webSocket, _aborted.Token));
+        }
+        catch (OperationCanceledException) when (_aborted.IsCancellationRequested || _handshake.Request.Server.Stopping.IsCancellationRequested)
+        {
+            // What the token is for.
+            status = WebSocketCloseStatus.EndpointUnavailable;
+        }
+        catch (WebSocketException) when (_webSocket.State is not WebSocketState.Open)
+        {
+            // The client has gone, or broke the protocol: no fault of the handler's.
+        }
+        catch (Exception e)
+        {
+            Report(e);
+            status = WebSocketCloseStatus.InternalServerError;
+        }
+
+        await CloseAsync(status);
+    }
+
+    private async Task CloseAsync(WebSocketCloseStatus status)
+    {
+        try
+        {
+            switch (_webSocket.State)
+            {
+                case WebSocketState.Open or WebSocketState.CloseReceived or WebSocketState.CloseSent when !_stream.IsDisposed:
+                    await _webSocket.CloseAsync(status, "", CancellationToken.None);
+                    break;
+                case WebSocketState.Aborted when !_stream.IsDisposed && !_loop.IsLost:
+                    // The base class library has told the client what it did wrong; that must arrive.
+                    _webSocket.EndGently();
+                    _stream.EndSession((int)Math.Clamp(_closeTimeout.TotalMilliseconds, 0, 5000));
+                    break;
+            }
+        }
+        catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            // The client does not answer, or somebody else closes: it is over in any case.
+            _session.Abort();
+        }
+    }
+
+    private async Task CloseOutputAsync(WebSocketCloseStatus status)
+    {
+        try
+        {
+            if (_webSocket.State is WebSocketState.Open or WebSocketState.CloseReceived)
+            {
+                await _webSocket.CloseOutputAsync(status, "", CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            // It is closed or closing already.
+        }
+    }
+
+    private void Cancel()
+    {
+        try
+        {
+            _aborted.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            Report(e);
+        }
+    }
+
+    private void Report(Exception exception) => Connection.Context.ReportException(exception, "WebSocket handler");
 }

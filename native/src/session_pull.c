@@ -1,0 +1,292 @@
+/* The session as a transport: bytes in, bytes out, for a protocol engine above it
+ * (the server API runs .NET's own WebSocket there).
+ *
+ * The connection's own thread begins, waits and ends. Reading and writing never
+ * wait and may be done by any thread, one reader at a time. What is written while
+ * more input is at hand is gathered; every wait sends it first.
+ */
+
+CWN_API int
+cwn_session_begin(cwn_session *session)
+{
+	struct mg_connection *conn;
+	if ((session == NULL) || (session->conn == NULL)) {
+		return 0;
+	}
+	conn = session->conn;
+	atomic_fetch_add(&session->references, 1);
+	session->outer = cwn_own_session;
+	cwn_own_session = session;
+	/* What CivetWeb has read behind the request is the first input. */
+	session->early = (unsigned char *)conn->buf + conn->request_len;
+	session->early_size = (size_t)(conn->data_len - conn->request_len);
+	mg_set_thread_name("wsock");
+	return 1;
+}
+
+CWN_API int
+cwn_session_read(cwn_session *session, char *buffer, size_t size)
+{
+	int n = -2;
+	bool more;
+
+	if ((session == NULL) || (buffer == NULL) || (size == 0)) {
+		return -2;
+	}
+	/* The lock keeps the socket from being closed, and its number from being
+	 * another client's, during the call. */
+	pthread_mutex_lock(&session->state_lock);
+	if (session->attached && !atomic_load(&session->failed)) {
+		if (session->early_size > 0) {
+			size_t count = (size < session->early_size) ? size : session->early_size;
+			memcpy(buffer, session->early, count);
+			session->early += count;
+			session->early_size -= count;
+			n = (int)count;
+		} else {
+			n = cwn_session_receive(session, buffer, size, &more);
+		}
+	}
+	pthread_mutex_unlock(&session->state_lock);
+	return n;
+}
+
+/* Sends of the output what the socket takes. 1: all; 0: some is left; -1: failed.
+ * Under send_lock. */
+static int
+cwn_session_try_output(cwn_session *session)
+{
+	while (session->output_start < session->output_size) {
+		cwn_part part;
+		int n;
+		if (atomic_load(&session->failed)) {
+			return -1;
+		}
+		part.data = session->output + session->output_start;
+		part.size = session->output_size - session->output_start;
+		n = cwn_session_try_send(session, &part, 1);
+		if (n == -1) {
+			return 0;
+		}
+		if (n == -2) {
+			cwn_session_abort(session);
+			return -1;
+		}
+		session->output_start += (size_t)n;
+	}
+	session->output_start = session->output_size = 0;
+	return 1;
+}
+
+/* Bytes taken, or -1. Under send_lock. */
+static int
+cwn_session_write_plain(cwn_session *session, const unsigned char *data, size_t size)
+{
+	size_t taken = 0;
+	while (taken < size) {
+		cwn_part parts[2];
+		size_t waiting = session->output_size - session->output_start;
+		int count = 0;
+		int n;
+		if (waiting > 0) {
+			parts[count].data = session->output + session->output_start;
+			parts[count++].size = waiting;
+		}
+		parts[count].data = data + taken;
+		parts[count++].size = size - taken;
+		n = cwn_session_try_send(session, parts, count);
+		if (n == -1) {
+			break;
+		}
+		if (n == -2) {
+			cwn_session_abort(session);
+			return -1;
+		}
+		if ((size_t)n < waiting) {
+			session->output_start += (size_t)n;
+		} else {
+			session->output_start = session->output_size = 0;
+			taken += (size_t)n - waiting;
+		}
+	}
+	return (int)taken;
+}
+
+/* The same, through the output buffer: OpenSSL wants the same bytes again when it
+ * could not send them, and a frame up to 16 KiB should be one record. */
+static int
+cwn_session_write_tls(cwn_session *session, const unsigned char *data, size_t size)
+{
+	size_t taken = 0;
+	int flushed = 1;
+	while ((taken < size) && (flushed == 1)) {
+		size_t room = CWN_OUTPUT_SIZE - session->output_size;
+		size_t n = (size - taken < room) ? size - taken : room;
+		if (!cwn_session_append(session, data + taken, n)) {
+			cwn_session_abort(session);
+			return -1;
+		}
+		taken += n;
+		flushed = cwn_session_try_output(session);
+	}
+	if ((flushed == 0) && (cwn_own_session != session)) {
+		/* The connection's own thread has to know that output is waiting. */
+		cwn_wake_set(&session->wake);
+	}
+	return (flushed < 0) ? -1 : (int)taken;
+}
+
+CWN_API int
+cwn_session_write(cwn_session *session, const char *data, size_t size, int gather)
+{
+	const unsigned char *bytes = (const unsigned char *)data;
+	int result = -1;
+
+	if ((session == NULL) || (data == NULL) || (size > INT_MAX)) {
+		return -1;
+	}
+	pthread_mutex_lock(&session->send_lock);
+	if (session->attached && !atomic_load(&session->failed)) {
+		if (gather && (cwn_own_session == session)
+		    && (session->output_size + size <= CWN_OUTPUT_SIZE)
+		    && cwn_session_append(session, bytes, size)) {
+			result = (int)size;
+		} else if (session->ssl != NULL) {
+			result = cwn_session_write_tls(session, bytes, size);
+		} else {
+			result = cwn_session_write_plain(session, bytes, size);
+		}
+	}
+	pthread_mutex_unlock(&session->send_lock);
+	return result;
+}
+
+/* As cwn_session_try_output; also keeps the time since when the peer takes
+ * nothing, and aborts when that is too long. */
+static int
+cwn_session_send_output(cwn_session *session)
+{
+	uint32_t timeout = session->options.send_timeout_ms;
+	int flushed = -1;
+	pthread_mutex_lock(&session->send_lock);
+	if (session->attached && !atomic_load(&session->failed)) {
+		flushed = cwn_session_try_output(session);
+	}
+	pthread_mutex_unlock(&session->send_lock);
+	if (flushed != 0) {
+		session->stalled_at = 0;
+	} else if (session->stalled_at == 0) {
+		session->stalled_at = cwn_now_ms();
+	} else if ((timeout != 0) && (cwn_now_ms() - session->stalled_at >= timeout)) {
+		cwn_session_abort(session);
+		flushed = -1;
+	}
+	return flushed;
+}
+
+CWN_API int
+cwn_session_wait(cwn_session *session, int events, int timeout_ms)
+{
+	uint64_t deadline = (timeout_ms < 0) ? 0 : cwn_now_ms() + (uint64_t)timeout_ms;
+
+	if (session == NULL) {
+		return CWN_HUNG_UP;
+	}
+	if (((events & CWN_CAN_READ) != 0) && (session->early_size > 0)) {
+		return CWN_CAN_READ;
+	}
+	for (;;) {
+		struct mg_pollfd pollers[2];
+		uint64_t until = deadline;
+		int flushed = cwn_session_send_output(session);
+		int result = 0;
+		int ready;
+
+		if (flushed < 0) {
+			return CWN_HUNG_UP;
+		}
+		if ((flushed == 0) && (session->options.send_timeout_ms != 0)) {
+			uint64_t stalled = session->stalled_at + session->options.send_timeout_ms;
+			until = ((until == 0) || (stalled < until)) ? stalled : until;
+		}
+		pollers[0].fd = session->sock;
+		pollers[0].events = 0;
+		pollers[0].revents = 0;
+		if ((events & CWN_CAN_READ) != 0) {
+			pollers[0].events |= POLLIN;
+		}
+		if (((events & CWN_CAN_WRITE) != 0) || (flushed == 0)) {
+			pollers[0].events |= POLLOUT;
+		}
+		if ((pollers[0].events == 0) && session->hung_up) {
+			/* Said before; poll would say it again and again. */
+			pollers[0].fd = INVALID_SOCKET;
+		}
+		pollers[1].fd = session->wake.read_end;
+		pollers[1].events = POLLIN;
+		pollers[1].revents = 0;
+		ready = poll(pollers, 2, cwn_poll_timeout(until));
+		if (ready < 0) {
+			return CWN_WOKEN_UP; /* interrupted: the caller looks at everything */
+		}
+		if (ready == 0) {
+			if ((deadline != 0) && (cwn_now_ms() >= deadline)) {
+				return 0;
+			}
+			continue; /* the stalled output, or poll a moment early */
+		}
+		if (pollers[1].revents != 0) {
+			cwn_wake_clear(&session->wake);
+			result |= CWN_WOKEN_UP;
+		}
+		if ((events & CWN_CAN_READ) != 0) {
+			if ((pollers[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+				result |= CWN_CAN_READ; /* reading tells what it is */
+			}
+		} else if ((pollers[0].revents & (POLLHUP | POLLERR)) != 0) {
+			session->hung_up = true;
+			result |= CWN_HUNG_UP;
+		}
+		if (((events & CWN_CAN_WRITE) != 0) && (pollers[0].revents & POLLOUT) != 0) {
+			result |= CWN_CAN_WRITE;
+		}
+		if (result != 0) {
+			return result;
+		}
+	}
+}
+
+CWN_API void
+cwn_session_wake(cwn_session *session)
+{
+	if (session == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&session->state_lock);
+	if (session->attached) {
+		cwn_wake_set(&session->wake);
+	}
+	pthread_mutex_unlock(&session->state_lock);
+}
+
+CWN_API void
+cwn_session_end(cwn_session *session, int linger_ms)
+{
+	struct mg_connection *conn;
+	if ((session == NULL) || (session->conn == NULL)) {
+		return;
+	}
+	conn = session->conn;
+	while (cwn_session_send_output(session) == 0) {
+		(void)cwn_session_wait_writable(session, cwn_now_ms() + 200);
+	}
+	if ((linger_ms > 0) && !atomic_load(&session->failed)) {
+		char sink[1024];
+		cwn_session_linger(session, sink, sizeof(sink), cwn_now_ms() + (uint64_t)linger_ms);
+	}
+	conn->data_len = conn->request_len;
+	conn->must_close = 1;
+	cwn_session_detach(session);
+	cwn_own_session = session->outer;
+	cwn_session_release(session);
+}

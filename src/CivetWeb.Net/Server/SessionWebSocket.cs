@@ -1,0 +1,177 @@
+using System;
+using System.Net.WebSockets;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+using CivetWeb.Net.Interop;
+
+namespace CivetWeb.Net;
+
+/// <summary>
+/// The WebSocket that handlers get: .NET's own over the session, with what a server must add: a limit for messages, a time
+/// limit for closing, and an abort that cuts the connection.
+/// </summary>
+internal sealed class SessionWebSocket : WebSocket
+{
+    private readonly WebSocket _inner;
+    private readonly SessionHandle _session;
+    private readonly ConnectionLoop _loop;
+    private readonly int _maxMessageSize;
+    private readonly TimeSpan _closeTimeout;
+    private long _received; // of the message that is being received
+    private bool _isTooBig;
+    private bool _endsGently;
+
+    public SessionWebSocket(
+        SessionHandle session, SessionStream stream, ConnectionLoop loop, WebSocketCreationOptions options, int maxMessageSize, TimeSpan closeTimeout)
+    {
+        _session = session;
+        _loop = loop;
+        _maxMessageSize = maxMessageSize;
+        _closeTimeout = closeTimeout;
+        stream.AbortsWhenDisposed = () => !_endsGently && _inner?.State is WebSocketState.Open or WebSocketState.Aborted;
+        _inner = CreateFromStream(stream, options);
+    }
+
+    /// <summary>How many bytes a message may have.</summary>
+    public int MaxMessageSize => _maxMessageSize;
+
+    /// <summary>Whether a message was over the limit.</summary>
+    public bool IsTooBig => _isTooBig;
+
+    /// <inheritdoc/>
+    public override WebSocketCloseStatus? CloseStatus => _inner.CloseStatus;
+
+    /// <inheritdoc/>
+    public override string? CloseStatusDescription => _inner.CloseStatusDescription;
+
+    /// <inheritdoc/>
+    public override WebSocketState State => _inner.State;
+
+    /// <inheritdoc/>
+    public override string? SubProtocol => _inner.SubProtocol;
+
+    /// <inheritdoc/>
+    public override void Abort()
+    {
+        _session.Abort();
+        _inner.Abort();
+    }
+
+    /// <inheritdoc/>
+    public override Task CloseAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
+    {
+        _loop.StartCloseTimeout(_closeTimeout);
+        return _inner.CloseAsync(closeStatus, statusDescription, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override Task CloseOutputAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
+    {
+        _loop.StartCloseTimeout(_closeTimeout);
+        return _inner.CloseOutputAsync(closeStatus, statusDescription, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask SendAsync(
+        ReadOnlyMemory<byte> buffer, WebSocketMessageType messageType, WebSocketMessageFlags messageFlags, CancellationToken cancellationToken = default) =>
+        _inner.SendAsync(buffer, messageType, messageFlags, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask SendAsync(
+        ReadOnlyMemory<byte> buffer, WebSocketMessageType messageType, bool endOfMessage, CancellationToken cancellationToken) =>
+        _inner.SendAsync(buffer, messageType, endOfMessage, cancellationToken);
+
+    /// <inheritdoc/>
+    public override Task SendAsync(
+        ArraySegment<byte> buffer, WebSocketMessageType messageType, bool endOfMessage, CancellationToken cancellationToken) =>
+        _inner.SendAsync(buffer, messageType, endOfMessage, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask<ValueWebSocketReceiveResult> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        ValueTask<ValueWebSocketReceiveResult> receiving = _inner.ReceiveAsync(buffer, cancellationToken);
+        if (!receiving.IsCompletedSuccessfully)
+        {
+            return WaitAsync(receiving);
+        }
+
+        ValueWebSocketReceiveResult result = receiving.Result;
+        return Fits(result.MessageType, result.Count, result.EndOfMessage)
+            ? new ValueTask<ValueWebSocketReceiveResult>(result)
+            : RefuseAsync();
+    }
+
+    /// <inheritdoc/>
+    public override async Task<WebSocketReceiveResult> ReceiveAsync(ArraySegment<byte> buffer, CancellationToken cancellationToken)
+    {
+        WebSocketReceiveResult result = await _inner.ReceiveAsync(buffer, cancellationToken).ConfigureAwait(false);
+        if (!Fits(result.MessageType, result.Count, result.EndOfMessage))
+        {
+            await RefuseAsync().ConfigureAwait(false);
+        }
+
+        return result;
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose() => _inner.Dispose();
+
+    /// <summary>Ends it without cutting the connection: what was sent, a Close frame above all, shall arrive.</summary>
+    public void EndGently()
+    {
+        _endsGently = true;
+        _inner.Dispose();
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<ValueWebSocketReceiveResult> WaitAsync(ValueTask<ValueWebSocketReceiveResult> receiving)
+    {
+        ValueWebSocketReceiveResult result = await receiving.ConfigureAwait(false);
+        if (!Fits(result.MessageType, result.Count, result.EndOfMessage))
+        {
+            await RefuseAsync().ConfigureAwait(false);
+        }
+
+        return result;
+    }
+
+    private bool Fits(WebSocketMessageType type, int count, bool endOfMessage)
+    {
+        if (type == WebSocketMessageType.Close)
+        {
+            return true;
+        }
+
+        _received += count;
+        if (_received > _maxMessageSize)
+        {
+            return false;
+        }
+
+        if (endOfMessage)
+        {
+            _received = 0;
+        }
+
+        return true;
+    }
+
+    /// <summary>1009, and nothing more is read: inflating the rest would be the attack itself.</summary>
+    private async ValueTask<ValueWebSocketReceiveResult> RefuseAsync()
+    {
+        _isTooBig = true;
+        string text = $"A message has at most {_maxMessageSize} bytes here.";
+        try
+        {
+            await CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, text, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is WebSocketException or ObjectDisposedException or OperationCanceledException)
+        {
+            // It was closed before.
+        }
+
+        EndGently();
+        throw new WebSocketException(WebSocketError.Faulted, $"The client has sent too much. {text}");
+    }
+}
