@@ -246,7 +246,7 @@ internal sealed class ConnectionLoop : SynchronizationContext
 
         long now = Environment.TickCount64;
         long close = Volatile.Read(ref _closeDeadline);
-        if ((close != 0 && now >= close) || now >= _stream.WriteDeadline)
+        if ((close != 0 && now >= close) || now >= _stream.Deadline)
         {
             _session.Abort();
         }
@@ -256,7 +256,7 @@ internal sealed class ConnectionLoop : SynchronizationContext
     private int NextTimeout(out bool idle)
     {
         long close = Volatile.Read(ref _closeDeadline);
-        long deadline = Math.Min(close == 0 ? long.MaxValue : close, _stream.WriteDeadline);
+        long deadline = Math.Min(close == 0 ? long.MaxValue : close, _stream.Deadline);
         idle = _stream.HoldsBuffer;
         if (deadline == long.MaxValue)
         {

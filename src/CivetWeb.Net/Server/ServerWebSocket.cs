@@ -14,6 +14,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private readonly WebSocketHandshake _handshake;
     private readonly WebSocketEndpoint _endpoint;
     private readonly SessionHandle _session;
+    private readonly FrameWatch _frames;
     private readonly SessionStream _stream;
     private readonly ConnectionLoop _loop;
     private readonly SessionWebSocket _webSocket;
@@ -28,7 +29,14 @@ internal sealed class ServerWebSocket : IWebSocketControl
         _endpoint = endpoint;
         _session = session;
         _closeTimeout = options.CloseTimeout ?? TimeSpan.FromSeconds(5);
-        _stream = new SessionStream(session, handshake.Request.IsHttps, options.SendTimeout ?? TimeSpan.FromSeconds(10));
+        int maxMessageSize = options.MaxMessageSize ?? 16 * 1024 * 1024;
+        _frames = new FrameWatch(maxMessageSize, deflate is not null);
+        _stream = new SessionStream(
+            session,
+            _frames,
+            handshake.Request.IsHttps,
+            options.SendTimeout ?? TimeSpan.FromSeconds(10),
+            options.FrameTimeout ?? TimeSpan.FromSeconds(20));
         _loop = new ConnectionLoop(session, _stream, e => Report(e));
         _stream.Loop = _loop;
         _loop.Lost = () => _aborted.Cancel();
@@ -44,7 +52,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
                 KeepAliveTimeout = options.KeepAliveTimeout ?? TimeSpan.FromSeconds(20),
                 DangerousDeflateOptions = deflate,
             },
-            options.MaxMessageSize ?? 16 * 1024 * 1024,
+            maxMessageSize,
             _closeTimeout);
     }
 
@@ -133,8 +141,17 @@ internal sealed class ServerWebSocket : IWebSocketControl
         {
             switch (_webSocket.State)
             {
-                case WebSocketState.Open or WebSocketState.CloseReceived or WebSocketState.CloseSent when !_stream.IsDisposed:
-                    await _webSocket.CloseAsync(status, "", CancellationToken.None);
+                case WebSocketState.Open or WebSocketState.CloseSent when !_stream.IsDisposed:
+                    await _webSocket.CloseAsync(status, null, CancellationToken.None);
+                    break;
+                case WebSocketState.CloseReceived when !_stream.IsDisposed:
+                    // RFC 6455, section 5.5.1: the answer carries the code received; after an exception, ours.
+                    if (status != WebSocketCloseStatus.InternalServerError)
+                    {
+                        status = _frames.IsCloseWithoutCode ? WebSocketCloseStatus.Empty : _webSocket.CloseStatus ?? status;
+                    }
+
+                    await _webSocket.CloseAsync(status, null, CancellationToken.None);
                     break;
                 case WebSocketState.Aborted when !_stream.IsDisposed && !_loop.IsLost:
                     // The base class library has told the client what it did wrong; that must arrive.
@@ -156,7 +173,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         {
             if (_webSocket.State is WebSocketState.Open or WebSocketState.CloseReceived)
             {
-                await _webSocket.CloseOutputAsync(status, "", CancellationToken.None).ConfigureAwait(false);
+                await _webSocket.CloseOutputAsync(status, null, CancellationToken.None).ConfigureAwait(false);
             }
         }
         catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)

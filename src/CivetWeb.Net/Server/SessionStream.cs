@@ -13,12 +13,15 @@ namespace CivetWeb.Net;
 /// </summary>
 /// <remarks>
 /// Any thread, one reader and one writer at a time. The base class library reads 125 bytes at a time, so input goes through
-/// a buffer, which an idle connection gives back.
+/// a buffer, which an idle connection gives back. A cancelled receive or send of .NET's WebSocket aborts it, which disposes
+/// of this stream: that is how what waits is cancelled, and why tokens are not watched here as well.
 /// </remarks>
 internal sealed class SessionStream : Stream
 {
     private readonly SessionHandle _session;
+    private readonly FrameWatch _frames;
     private readonly long _sendTimeout; // milliseconds, 0: none
+    private readonly long _frameTimeout;
     private readonly bool _isTls;
     private readonly Lock _readGate = new();
     private readonly Lock _writeGate = new();
@@ -36,11 +39,18 @@ internal sealed class SessionStream : Stream
     private bool _ended;
     private bool _sessionEnded;
 
-    public SessionStream(SessionHandle session, bool isTls, TimeSpan sendTimeout)
+    /// <param name="session">A session that has begun.</param>
+    /// <param name="frames">Sees all that comes.</param>
+    /// <param name="isTls">Whether the connection uses TLS.</param>
+    /// <param name="sendTimeout">How long a write may wait for the client.</param>
+    /// <param name="frameTimeout">How long a frame that has begun may make no progress.</param>
+    public SessionStream(SessionHandle session, FrameWatch frames, bool isTls, TimeSpan sendTimeout, TimeSpan frameTimeout)
     {
         _session = session;
+        _frames = frames;
         _isTls = isTls;
-        _sendTimeout = sendTimeout == Timeout.InfiniteTimeSpan ? 0 : (long)sendTimeout.TotalMilliseconds;
+        _sendTimeout = Milliseconds(sendTimeout);
+        _frameTimeout = Milliseconds(frameTimeout);
     }
 
     /// <summary>Set before the first use.</summary>
@@ -51,8 +61,20 @@ internal sealed class SessionStream : Stream
 
     public bool IsDisposed => Volatile.Read(ref _disposed);
 
-    /// <summary>When the client must have taken what waits; <see cref="long.MaxValue"/>: nothing does.</summary>
-    public long WriteDeadline => Volatile.Read(ref _writeDeadline);
+    /// <summary>Called once, with a close code, when the client has sent what may not be handed on; reads fail from then on.</summary>
+    public Action<int>? Violated { get; set; }
+
+    /// <summary>When the client must have taken what waits, or gone on with its frame; <see cref="long.MaxValue"/>: neither is waited for.</summary>
+    public long Deadline
+    {
+        get
+        {
+            long deadline = Volatile.Read(ref _writeDeadline);
+            return _frameTimeout != 0 && _reading.IsPending && _frames.IsInsideFrame
+                ? Math.Min(deadline, _frames.ProgressAt + _frameTimeout)
+                : deadline;
+        }
+    }
 
     /// <summary>Whether the client has ended its side, or the connection is lost.</summary>
     public bool HasEnded => Volatile.Read(ref _ended);
@@ -125,14 +147,8 @@ internal sealed class SessionStream : Stream
 
             _destination = buffer;
             _mayReadFirst = own;
-            CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
-                static (stream, token) => ((SessionStream)stream!).CancelRead(token), this);
-            _reading.Begin(inline: own, registration, cancellationToken);
-        }
-
-        if (cancellationToken.IsCancellationRequested)
-        {
-            CancelRead(cancellationToken); // between the registration and the beginning
+            _frames.Restart();
+            _reading.Begin(inline: own);
         }
 
         if (!own)
@@ -174,14 +190,7 @@ internal sealed class SessionStream : Stream
 
             _source = buffer[n..];
             Volatile.Write(ref _writeDeadline, _sendTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _sendTimeout);
-            CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
-                static (stream, token) => ((SessionStream)stream!).CancelWrite(token), this);
-            _writing.Begin(inline: own, registration, cancellationToken);
-        }
-
-        if (cancellationToken.IsCancellationRequested)
-        {
-            CancelWrite(cancellationToken);
+            _writing.Begin(inline: own);
         }
 
         if (!own)
@@ -388,33 +397,51 @@ internal sealed class SessionStream : Stream
     {
         if (destination.Length >= ReceiveBuffers.Size)
         {
-            int direct = _session.Read(destination);
-            NoteEnd(direct);
-            _readFirst = direct == destination.Length || (_isTls && direct > 0);
-            return direct;
+            int direct = Read(destination, out int inOrder);
+            return direct > 0 ? inOrder : direct;
         }
 
         _buffer ??= ReceiveBuffers.Rent();
-        int n = _session.Read(_buffer);
-        NoteEnd(n);
-        _readFirst = n == _buffer.Length || (_isTls && n > 0);
+        int n = Read(_buffer, out _end);
+        _start = 0;
+        return n > 0 ? TakeBuffered(destination) : n;
+    }
+
+    /// <summary>One look at the connection; <paramref name="inOrder"/>: so many of the bytes may be handed on, at least one when it returns more than 0.</summary>
+    private int Read(Span<byte> destination, out int inOrder)
+    {
+        inOrder = 0;
+        if (_frames.Violation != 0)
+        {
+            return Violate();
+        }
+
+        int n = _session.Read(destination);
+        _readFirst = n == destination.Length || (_isTls && n > 0);
+        if (n is 0 or -2)
+        {
+            Volatile.Write(ref _ended, true);
+        }
+
         if (n <= 0)
         {
             return n;
         }
 
-        _start = 0;
-        _end = n;
-        return TakeBuffered(destination);
+        inOrder = _frames.Follow(destination[..n]);
+        _readFirst |= _frames.Violation != 0; // to be told of without waiting for more
+        return inOrder == 0 ? Violate() : n;
     }
 
-    private void NoteEnd(int n)
+    private int Violate()
     {
-        if (n is 0 or -2)
-        {
-            Volatile.Write(ref _ended, true);
-        }
+        Action<int>? violated = Violated;
+        Violated = null;
+        violated?.Invoke(_frames.Violation);
+        return -2;
     }
+
+    private static long Milliseconds(TimeSpan time) => time == Timeout.InfiniteTimeSpan ? 0 : (long)time.TotalMilliseconds;
 
     private void EndWrite()
     {
@@ -423,48 +450,11 @@ internal sealed class SessionStream : Stream
         _writing.Take();
     }
 
-    private void CancelRead(CancellationToken token)
-    {
-        lock (_readGate)
-        {
-            if (!_reading.IsPending || _reading.Token != token)
-            {
-                return;
-            }
-
-            _destination = default;
-            _reading.Take();
-        }
-
-        _reading.SetException(new OperationCanceledException(token));
-    }
-
-    private void CancelWrite(CancellationToken token)
-    {
-        lock (_writeGate)
-        {
-            if (!_writing.IsPending || _writing.Token != token)
-            {
-                return;
-            }
-
-            EndWrite();
-        }
-
-        // Half a frame may be out: nothing can follow it.
-        _session.Abort();
-        _writing.SetException(new OperationCanceledException(token));
-    }
-
     /// <summary>A read or write that waits; used again and again, so that waiting costs no memory.</summary>
     private sealed class Operation : IValueTaskSource<int>, IValueTaskSource
     {
         private ManualResetValueTaskSourceCore<int> _core;
-        private CancellationTokenRegistration _registration;
         private bool _pending;
-
-        /// <summary>A cancellation that comes late must not meet the next operation.</summary>
-        public CancellationToken Token { get; private set; }
 
         public short Version => _core.Version;
 
@@ -474,12 +464,8 @@ internal sealed class SessionStream : Stream
         /// Whether the continuation may run on the loop's thread: only when the loop's thread began the operation. Other
         /// people's code must not hold it up.
         /// </param>
-        /// <param name="registration">With the token.</param>
-        /// <param name="token">What cancels it.</param>
-        public void Begin(bool inline, CancellationTokenRegistration registration, CancellationToken token)
+        public void Begin(bool inline)
         {
-            Token = token;
-            _registration = registration;
             _core.Reset();
             _core.RunContinuationsAsynchronously = !inline;
             Volatile.Write(ref _pending, true);
@@ -488,17 +474,9 @@ internal sealed class SessionStream : Stream
         /// <summary>Whoever takes it completes it. Under the gate of its kind.</summary>
         public void Take() => Volatile.Write(ref _pending, false);
 
-        public void SetResult(int result)
-        {
-            _registration.Unregister();
-            _core.SetResult(result);
-        }
+        public void SetResult(int result) => _core.SetResult(result);
 
-        public void SetException(Exception exception)
-        {
-            _registration.Unregister();
-            _core.SetException(exception);
-        }
+        public void SetException(Exception exception) => _core.SetException(exception);
 
         public int GetResult(short token) => _core.GetResult(token);
 

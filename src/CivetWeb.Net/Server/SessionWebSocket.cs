@@ -31,10 +31,13 @@ internal sealed class SessionWebSocket : WebSocket
         _closeTimeout = closeTimeout;
         stream.AbortsWhenDisposed = () => !_endsGently && _inner?.State is WebSocketState.Open or WebSocketState.Aborted;
         _inner = CreateFromStream(stream, options);
+        stream.Violated = code => _ = RefuseAsync(code);
     }
 
     /// <summary>How many bytes a message may have.</summary>
     public int MaxMessageSize => _maxMessageSize;
+
+    private string TooBig => $"A message has at most {_maxMessageSize} bytes here.";
 
     /// <summary>Whether a message was over the limit.</summary>
     public bool IsTooBig => _isTooBig;
@@ -160,18 +163,23 @@ internal sealed class SessionWebSocket : WebSocket
     /// <summary>1009, and nothing more is read: inflating the rest would be the attack itself.</summary>
     private async ValueTask<ValueWebSocketReceiveResult> RefuseAsync()
     {
-        _isTooBig = true;
-        string text = $"A message has at most {_maxMessageSize} bytes here.";
+        await RefuseAsync(1009).ConfigureAwait(false);
+        EndGently();
+        throw new WebSocketException(WebSocketError.Faulted, $"The client has sent too much. {TooBig}");
+    }
+
+    private async Task RefuseAsync(int code)
+    {
+        _isTooBig = code == 1009;
+        _endsGently = true; // the Close frame shall arrive
         try
         {
-            await CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, text, CancellationToken.None).ConfigureAwait(false);
+            await CloseOutputAsync(
+                (WebSocketCloseStatus)code, _isTooBig ? TooBig : "length not in its shortest form", CancellationToken.None).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is WebSocketException or ObjectDisposedException or OperationCanceledException)
+        catch (Exception e) when (e is WebSocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
             // It was closed before.
         }
-
-        EndGently();
-        throw new WebSocketException(WebSocketError.Faulted, $"The client has sent too much. {text}");
     }
 }

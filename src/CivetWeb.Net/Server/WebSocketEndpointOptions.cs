@@ -29,6 +29,9 @@ public sealed class WebSocketEndpointOptions
     /// <summary>A client that does not answer a ping for so long is cut off. 20 s unless set.</summary>
     public TimeSpan? KeepAliveTimeout { get; set; }
 
+    /// <summary>A frame that has begun must go on: at least 4096 bytes, or its end, in this time. 20 s unless set.</summary>
+    public TimeSpan? FrameTimeout { get; set; }
+
     /// <summary>How long one send may wait for a client that does not read; then the connection is cut. 10 s unless set.</summary>
     public TimeSpan? SendTimeout { get; set; }
 
