@@ -18,6 +18,9 @@ public sealed partial class CivetWebServer
     private CivetWebServerOptions? _startedWith;
     private HttpsRedirect? _redirect;
 
+    /// <summary>For tests: the ports are open, the start can still fail.</summary>
+    internal Action? BeforeSocketModes { get; set; }
+
     private void Start()
     {
         CivetWebServerOptions options = _options.Copy();
@@ -33,6 +36,7 @@ public sealed partial class CivetWebServer
             context = StartNative(options, plan);
             ServerEndPoint[] endPoints = plan.ToEndPoints(context.Ports);
             _redirect = HttpsRedirect.Create(options, plan, endPoints);
+            BeforeSocketModes?.Invoke();
             SetSocketModes(options, plan);
             EndPoints = endPoints;
             Volatile.Write(ref _context, context);

@@ -75,6 +75,13 @@ internal sealed class ListenPlan
             throw OptionError.Create($"'{secret.Text}' in CivetWebServerOptions.Listen asks for TLS on a Unix domain socket, which CivetWeb does not do; write http://unix:.");
         }
 
+        // CivetWeb looks for a port with an s or r behind it anywhere in the list (is_ssl_port_used), and then wants a certificate.
+        if (!entries.Exists(entry => entry.IsTls) && entries.Find(entry => LooksLikeTlsPort(entry.Path)) is { } lookalike)
+        {
+            throw OptionError.Create(
+                $"'{lookalike.Text}' in CivetWebServerOptions.Listen has a digit before an s or r in its path, which CivetWeb takes for a port with TLS; on a server without https choose another path.");
+        }
+
         return new ListenPlan([.. entries], hasIPv6);
     }
 
@@ -119,6 +126,19 @@ internal sealed class ListenPlan
                 yield return new ListenBinding { Entry = entry, Address = entry.Address };
                 break;
         }
+    }
+
+    private static bool LooksLikeTlsPort(string path)
+    {
+        for (int i = 1; i < path.Length; i++)
+        {
+            if (path[i] is 's' or 'r' && char.IsAsciiDigit(path[i - 1]))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static bool HasIPv6()

@@ -18,7 +18,7 @@ internal sealed class ListenTests
     private DirectoryInfo _directory = null!;
 
     [SetUp]
-    public void CreateDirectory() => _directory = Directory.CreateTempSubdirectory("cwl-");
+    public void CreateDirectory() => _directory = CreateSocketDirectory();
 
     [TearDown]
     public void DeleteDirectory() => _directory.Delete(recursive: true);
@@ -344,6 +344,26 @@ internal sealed class ListenTests
         Assert.That(new FileInfo(path).LinkTarget, Is.EqualTo(isLink ? SocketPath("elsewhere") : null));
         Assert.That(isLink || File.ReadAllText(path) == "precious");
     }
+
+    [TestCase("port8s")]
+    [TestCase("2rooms")]
+    public async Task A_name_that_CivetWeb_takes_for_a_TLS_port_needs_TLS(string name)
+    {
+        string path = SocketPath(name);
+        ArgumentException? error = Assert.ThrowsAsync<ArgumentException>(() => new CivetWebServer(With($"http://unix:{path}")).StartAsync());
+        Assert.That(error!.Message, Does.Contain(path).And.Contain("digit"));
+        using var certificate = new ServerCertificate();
+        await using RunningServer server = await RunningServer.StartAsync(_ => { }, options =>
+        {
+            options.Listen.Add($"http://unix:{path}");
+            options.Listen.Add("https://127.0.0.1:0");
+            options.DangerousRawOptions["ssl_certificate"] = certificate.Path;
+        });
+        Assert.That(await AskAsync(new UnixDomainSocketEndPoint(path)), Is.EqualTo(HttpStatusCode.NotFound));
+    }
+
+    internal static DirectoryInfo CreateSocketDirectory() =>
+        Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), $"cwl-{Guid.NewGuid():N}"));
 
     internal static bool HasIPv6
     {
