@@ -63,6 +63,10 @@ CWN_API int
 cwn_send_http_error(struct mg_connection *conn, int status, const char *text);
 CWN_API void cwn_log(const struct mg_connection *conn, const char *text);
 
+/* 1 when there is a Unix domain socket of that name, 0 when there is something
+ * else, be it a link to one; -1 when there is nothing. */
+CWN_API int cwn_is_socket(const char *path);
+
 /* Requests; on the connection's own thread, inside its callbacks only. */
 
 /* First thing in begin_request: refuses a path with encoded control characters

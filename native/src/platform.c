@@ -195,3 +195,19 @@ cwn_socket_send(SOCKET sock, const cwn_part *parts, int count)
 #endif
 	return ERROR_TRY_AGAIN(err) ? -1 : -2;
 }
+
+CWN_API int
+cwn_is_socket(const char *path)
+{
+#if defined(_WIN32)
+	/* USE_X_DOM_SOCKET is for other systems only. */
+	(void)path;
+	return -1;
+#else
+	struct stat file;
+	if ((path == NULL) || (lstat(path, &file) != 0)) {
+		return -1;
+	}
+	return S_ISSOCK(file.st_mode) ? 1 : 0;
+#endif
+}

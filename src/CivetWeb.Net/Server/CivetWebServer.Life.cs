@@ -1,7 +1,5 @@
 using System;
-using System.Collections.Generic;
-using System.Linq;
-using System.Net;
+using System.Diagnostics;
 using System.Threading;
 
 namespace CivetWeb.Net;
@@ -11,24 +9,14 @@ public sealed partial class CivetWebServer
     /// <summary>How long handlers may go on when their connections have been cut.</summary>
     private const int GraceMilliseconds = 2_000;
 
-    private void Start()
-    {
-        ServerSettings settings = ServerSettings.Parse(ServerOptionsReader.Read(_options));
-        var callbacks = new Callbacks
-        {
-            BeginRequest = Dispatch,
-        };
-        Context context = Context.Start(callbacks, settings, this);
-        EndPoints = [.. context.Ports.Select(p => new ServerEndPoint(new IPEndPoint(IPAddress.Loopback, p.Port), new Uri($"http://127.0.0.1:{p.Port}/")))];
-        _context = context;
-    }
-
     private void Stop(CancellationToken cancellationToken)
     {
-        long deadline = Environment.TickCount64 + (long)Math.Min(_options.ShutdownTimeout.TotalMilliseconds, int.MaxValue);
+        long began = Stopwatch.GetTimestamp();
+        ServerLog.Stopping(Logger, WebSocketCount);
+        long deadline = Environment.TickCount64 + (long)Math.Min(Options.ShutdownTimeout.TotalMilliseconds, int.MaxValue);
         Cancel(_stopping);
         _context!.Stop(
-            _options.ShutdownTimeout,
+            Options.ShutdownTimeout,
             connections =>
             {
                 WaitForRequests(deadline, cancellationToken);
@@ -45,6 +33,7 @@ public sealed partial class CivetWebServer
                 }
             },
             cancellationToken);
+        ServerLog.Stopped(Logger, Stopwatch.GetElapsedTime(began));
     }
 
     private void Cancel(CancellationTokenSource source)

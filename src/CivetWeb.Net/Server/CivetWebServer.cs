@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using System.Threading.Tasks;
@@ -42,7 +43,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// <summary>Cancelled when the server begins to stop.</summary>
     public CancellationToken Stopping => _stopping.Token;
 
-    internal CivetWebServerOptions Options => _options;
+    internal CivetWebServerOptions Options => _startedWith ?? _options;
 
     /// <summary>Cancelled when a stopping server waits for handlers no longer.</summary>
     internal CancellationToken Abandoned => _abandoned.Token;
@@ -98,21 +99,23 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// <summary>Handles one request on its connection's thread; the status for the log.</summary>
     internal int Dispatch(Connection connection)
     {
+        _ready.Wait();
+        if (Volatile.Read(ref _context) is null)
+        {
+            return connection.Refuse(503, null, "The server could not start.\n");
+        }
+
         lock (_requests)
         {
             _activeRequests++;
         }
 
+        long began = Stopwatch.GetTimestamp();
+        int status = 500;
         try
         {
-            ServerRequest request = CreateRequest(connection);
-            int upgrade = connection.CheckUpgrade();
-            return upgrade switch
-            {
-                0 => _http.Handle(request),
-                1 => _webSockets.Handle(request),
-                _ => upgrade,
-            };
+            status = Handle(connection);
+            return status;
         }
         finally
         {
@@ -121,7 +124,26 @@ public sealed partial class CivetWebServer : IAsyncDisposable
                 _activeRequests--;
                 Monitor.PulseAll(_requests);
             }
+
+            LogRequest(connection, status, began);
         }
+    }
+
+    private int Handle(Connection connection)
+    {
+        if (_redirect is { } redirect && redirect.Concerns(connection))
+        {
+            return redirect.Answer(connection);
+        }
+
+        ServerRequest request = CreateRequest(connection);
+        int upgrade = connection.CheckUpgrade();
+        return upgrade switch
+        {
+            0 => _http.Handle(request),
+            1 => _webSockets.Handle(request),
+            _ => upgrade,
+        };
     }
 
     private ServerRequest CreateRequest(Connection connection)

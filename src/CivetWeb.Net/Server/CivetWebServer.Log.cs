@@ -1,0 +1,37 @@
+using System;
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace CivetWeb.Net;
+
+public sealed partial class CivetWebServer
+{
+    /// <summary>Where <see cref="ServerLog"/> writes; from the start on, that of the options.</summary>
+    internal ILogger Logger { get; private set; } = NullLogger.Instance;
+
+    /// <summary>An exception that nothing can be done about any more. Never throws.</summary>
+    /// <param name="exception">The exception.</param>
+    /// <param name="where">What it has left, such as "the BeginRequest callback".</param>
+    internal void ReportException(Exception exception, string where) => ServerLog.UnhandledException(Logger, exception, where);
+
+    private static ServerLogger CreateLogger(CivetWebServerOptions options) =>
+        new(options.LoggerFactory?.CreateLogger(ServerLog.Category) ?? NullLogger.Instance);
+
+    /// <summary>Tells what CivetWeb itself has to say; part of it may be a client's words.</summary>
+    private int LogCivetWebMessage(string message)
+    {
+        ServerLog.CivetWebMessage(Logger, message);
+        return 1; // it has been written; not to CivetWeb's own file
+    }
+
+    /// <summary>A WebSocket has events of its own, at its beginning and at its end.</summary>
+    private void LogRequest(Connection connection, int status, long began)
+    {
+        if (status != 101 && Logger.IsEnabled(LogLevel.Debug))
+        {
+            RequestInfo info = connection.Info;
+            ServerLog.RequestCompleted(Logger, info.Method, info.LocalUri, info.RemoteAddress, status, Stopwatch.GetElapsedTime(began));
+        }
+    }
+}
