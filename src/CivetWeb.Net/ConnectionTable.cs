@@ -11,7 +11,7 @@ namespace CivetWeb.Net;
 internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
 {
     private readonly object _gate = new();
-    private readonly HashSet<Connection> _connections = [];
+    private readonly Dictionary<Connection, string> _connections = []; // and the address each counts for
     private readonly Dictionary<string, int> _perAddress = [];
     private bool _stopping;
 
@@ -57,17 +57,17 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
             }
 
             _perAddress[address] = sameAddress + 1;
-            _connections.Add(connection);
+            _connections.Add(connection, address);
             return Admission.Accepted;
         }
     }
 
-    /// <summary>Once for every accepted connection; further calls do nothing.</summary>
-    public void Remove(Connection connection, string address)
+    /// <summary>Once for every accepted connection; further calls, and those for others, do nothing.</summary>
+    public void Remove(Connection connection)
     {
         lock (_gate)
         {
-            if (!_connections.Remove(connection))
+            if (!_connections.Remove(connection, out string? address))
             {
                 return;
             }
@@ -94,7 +94,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     {
         lock (_gate)
         {
-            return [.. _connections];
+            return [.. _connections.Keys];
         }
     }
 
@@ -104,7 +104,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
         lock (_gate)
         {
             _stopping = true;
-            return [.. _connections];
+            return [.. _connections.Keys];
         }
     }
 

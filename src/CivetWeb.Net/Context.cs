@@ -208,13 +208,7 @@ public sealed class Context : IDisposable
 
     internal ConnectionTable.Admission Admit(Connection connection, string address) => _connections.TryAdd(connection, address);
 
-    internal void Forget(Connection connection)
-    {
-        if (connection.Route is not null)
-        {
-            _connections.Remove(connection, connection.Info.RemoteAddress);
-        }
-    }
+    internal void Forget(Connection connection) => _connections.Remove(connection);
 
     /// <summary>Calls application code where an exception is only reported.</summary>
     internal void Run<T>(string name, T argument, Action<Context, T> callback)
