@@ -53,6 +53,6 @@ internal static class Subprotocols
         }
     }
 
-    private static readonly System.Buffers.SearchValues<char> TokenCharacters =
+    internal static readonly System.Buffers.SearchValues<char> TokenCharacters =
         System.Buffers.SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 }

@@ -6,7 +6,10 @@ namespace CivetWeb.Net;
 public sealed partial class CivetWebServer
 {
     /// <summary>Opens WebSockets at a path, before or after the server is started.</summary>
-    /// <param name="pattern">The path, exact and case-sensitive; <c>{name}</c> stands for one segment, <c>{*name}</c> at the end for the rest.</param>
+    /// <param name="pattern">
+    /// The path, exact and case-sensitive; <c>{name}</c> stands for one segment, <c>{*name}</c> at the end for the rest. Of
+    /// several that match, the one that is literal for longer is taken.
+    /// </param>
     /// <param name="handler">
     /// Runs for each WebSocket, on the connection's own thread and in a synchronization context of that thread alone; the
     /// WebSocket is closed when its task ends: with 1000, or with 1011 after an exception. Do not block on a task of the
@@ -17,11 +20,22 @@ public sealed partial class CivetWebServer
     public void MapWebSocket(string pattern, Func<ServerWebSocketContext, Task> handler, WebSocketEndpointOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(handler);
-        _webSockets.Add(new WebSocketEndpoint
+        var endpoint = new WebSocketEndpoint
         {
             Pattern = RoutePattern.Parse(pattern, nameof(pattern)),
             Handler = handler,
             Options = options ?? new WebSocketEndpointOptions(),
-        });
+        };
+        _webSockets.Add(endpoint, nameof(pattern));
+    }
+
+    /// <summary>Opens no more WebSockets at a path. Those that are open stay so.</summary>
+    /// <param name="pattern">As it was mapped; the names of its parameters do not matter.</param>
+    /// <returns>Whether it was mapped.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="pattern"/> is null.</exception>
+    public bool RemoveWebSocket(string pattern)
+    {
+        ArgumentNullException.ThrowIfNull(pattern);
+        return _webSockets.Remove(pattern);
     }
 }

@@ -65,6 +65,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
                 throw new InvalidOperationException("The server has been started before; a server is started once.");
             }
 
+            _webSockets.Start();
             Start();
         }
 

@@ -24,19 +24,13 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private ServerWebSocket(
         WebSocketHandshake handshake, WebSocketEndpoint endpoint, WebSocketDeflateOptions? deflate, SessionHandle session)
     {
-        WebSocketEndpointOptions options = endpoint.Options;
+        WebSocketSettings settings = endpoint.Settings;
         _handshake = handshake;
         _endpoint = endpoint;
         _session = session;
-        _closeTimeout = options.CloseTimeout ?? TimeSpan.FromSeconds(5);
-        int maxMessageSize = options.MaxMessageSize ?? 16 * 1024 * 1024;
-        _frames = new FrameWatch(maxMessageSize, deflate is not null);
-        _stream = new SessionStream(
-            session,
-            _frames,
-            handshake.Request.IsHttps,
-            options.SendTimeout ?? TimeSpan.FromSeconds(10),
-            options.FrameTimeout ?? TimeSpan.FromSeconds(20));
+        _closeTimeout = settings.CloseTimeout;
+        _frames = new FrameWatch(settings.MaxMessageSize, deflate is not null);
+        _stream = new SessionStream(session, _frames, handshake.Request.IsHttps, settings.SendTimeout, settings.FrameTimeout);
         _loop = new ConnectionLoop(session, _stream, e => Report(e));
         _stream.Loop = _loop;
         _loop.Lost = () => _aborted.Cancel();
@@ -48,11 +42,11 @@ internal sealed class ServerWebSocket : IWebSocketControl
             {
                 IsServer = true,
                 SubProtocol = handshake.Subprotocol,
-                KeepAliveInterval = options.KeepAliveInterval ?? TimeSpan.FromSeconds(30),
-                KeepAliveTimeout = options.KeepAliveTimeout ?? TimeSpan.FromSeconds(20),
+                KeepAliveInterval = settings.KeepAliveInterval,
+                KeepAliveTimeout = settings.KeepAliveTimeout,
                 DangerousDeflateOptions = deflate,
             },
-            maxMessageSize,
+            settings.MaxMessageSize,
             _closeTimeout);
     }
 
@@ -67,7 +61,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
     {
         const int SwitchingProtocols = 101;
         Connection connection = handshake.Request.Connection;
-        using SessionHandle? session = connection.CreateSession(endpoint.Options.SendTimeout ?? TimeSpan.FromSeconds(10));
+        using SessionHandle? session = connection.CreateSession(endpoint.Settings.SendTimeout);
         if (session is null)
         {
             return connection.Refuse(503, null, "The server is out of memory or file descriptors.\n");
