@@ -1,10 +1,13 @@
 using System;
+using System.Threading;
 using System.Threading.Tasks;
 
 namespace CivetWeb.Net;
 
 public sealed partial class CivetWebServer
 {
+    private long _webSocketsOpened;
+
     /// <summary>Opens WebSockets at a path, before or after the server is started.</summary>
     /// <param name="pattern">
     /// The path, exact and case-sensitive; <c>{name}</c> stands for one segment, <c>{*name}</c> at the end for the rest. Of
@@ -38,4 +41,6 @@ public sealed partial class CivetWebServer
         ArgumentNullException.ThrowIfNull(pattern);
         return _webSockets.Remove(pattern);
     }
+
+    internal long NextWebSocketId() => Interlocked.Increment(ref _webSocketsOpened);
 }

@@ -51,6 +51,9 @@ internal sealed class ConnectionLoop : SynchronizationContext
     /// <summary>Called on this thread when the connection is lost.</summary>
     public Action? Lost { get; set; }
 
+    /// <summary>Why the loop has cut the connection; null when it has not.</summary>
+    public string? CutBecause { get; private set; }
+
     /// <summary>Whether the caller runs on the connection's thread.</summary>
     public bool IsOnThread => Environment.CurrentManagedThreadId == _thread && !Volatile.Read(ref _left);
 
@@ -246,10 +249,20 @@ internal sealed class ConnectionLoop : SynchronizationContext
 
         long now = Environment.TickCount64;
         long close = Volatile.Read(ref _closeDeadline);
-        if ((close != 0 && now >= close) || now >= _stream.Deadline)
+        if (close != 0 && now >= close)
         {
-            _session.Abort();
+            Cut("the client has not answered the Close frame in time");
         }
+        else if (now >= _stream.Deadline)
+        {
+            Cut(now >= _stream.WriteDeadline ? "the client has not read in time" : "the client has not gone on with its frame in time");
+        }
+    }
+
+    private void Cut(string reason)
+    {
+        CutBecause ??= reason;
+        _session.Abort();
     }
 
     /// <summary>In milliseconds, -1 for none.</summary>

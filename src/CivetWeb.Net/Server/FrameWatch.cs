@@ -140,7 +140,8 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     /// <summary>Whether the first byte of a header may be one.</summary>
     private bool IsFirstByteValid(byte first)
     {
-        int reserved = first & (isCompressed ? 0x30 : 0x70);
+        // RSV1 marks the first frame of a compressed message, nothing else (RFC 7692, section 6).
+        int reserved = first & (isCompressed && ((first & 0x0F) is 1 or 2) ? 0x30 : 0x70);
         return reserved == 0 && ((first & 0x0F) is <= 2 or (>= 8 and <= 10));
     }
 }

@@ -60,8 +60,8 @@ internal static partial class ServerLog
     public static partial void WebSocketClosed(
         ILogger logger, long id, EndPoint remote, int? localCode, int? remoteCode, ServerLogText reason, TimeSpan duration);
 
-    // reason: ours, such as "the origin is not allowed".
-    [LoggerMessage(22, LogLevel.Information, "Refused a WebSocket at {Path} to {Remote} with {Status}: {Reason}.")]
+    // reason: what the client was told.
+    [LoggerMessage(22, LogLevel.Information, "Refused a WebSocket at {Path} to {Remote} with {Status}: {Reason}")]
     public static partial void HandshakeRefused(ILogger logger, ServerLogText path, EndPoint remote, int status, string reason);
 
     [LoggerMessage(23, LogLevel.Information, "WebSocket {Id} of {Remote}: a message is larger than {Limit} bytes.")]

@@ -1,9 +1,11 @@
 using System;
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Net.WebSockets;
 using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net.Interop;
+using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net;
 
@@ -19,6 +21,8 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private readonly ConnectionLoop _loop;
     private readonly SessionWebSocket _webSocket;
     private readonly CancellationTokenSource _aborted = new();
+    private readonly long _id;
+    private readonly long _began = Stopwatch.GetTimestamp();
     private readonly TimeSpan _closeTimeout;
 
     private ServerWebSocket(
@@ -26,12 +30,13 @@ internal sealed class ServerWebSocket : IWebSocketControl
     {
         WebSocketSettings settings = endpoint.Settings;
         _handshake = handshake;
+        _id = handshake.Request.Server.NextWebSocketId();
         _endpoint = endpoint;
         _session = session;
         _closeTimeout = settings.CloseTimeout;
         _frames = new FrameWatch(settings.MaxMessageSize, deflate is not null);
         _stream = new SessionStream(session, _frames, handshake.Request.IsHttps, settings.SendTimeout, settings.FrameTimeout);
-        _loop = new ConnectionLoop(session, _stream, e => Report(e));
+        _loop = new ConnectionLoop(session, _stream, Report);
         _stream.Loop = _loop;
         _loop.Lost = () => _aborted.Cancel();
         _webSocket = new SessionWebSocket(
@@ -49,6 +54,10 @@ internal sealed class ServerWebSocket : IWebSocketControl
             settings.MaxMessageSize,
             _closeTimeout);
     }
+
+    private ServerRequest Request => _handshake.Request;
+
+    private ILogger Logger => Request.Server.Logger;
 
     private Connection Connection => _handshake.Request.Connection;
 
@@ -90,6 +99,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
 
     private void Run()
     {
+        ServerLog.WebSocketOpened(Logger, _id, Request.Path, Request.RemoteEndPoint, _handshake.Subprotocol);
         try
         {
             Connection.Attach(this);
@@ -101,6 +111,36 @@ internal sealed class ServerWebSocket : IWebSocketControl
             _webSocket.EndGently();
             _stream.EndSession();
             Cancel();
+            LogEnd();
+        }
+    }
+
+    private void LogEnd()
+    {
+        TimeSpan duration = Stopwatch.GetElapsedTime(_began);
+        if (_webSocket.IsTooBig)
+        {
+            ServerLog.MessageTooLarge(Logger, _id, Request.RemoteEndPoint, _webSocket.MaxMessageSize);
+        }
+
+        if (_loop.CutBecause is { } reason)
+        {
+            ServerLog.WebSocketAborted(Logger, _id, Request.RemoteEndPoint, reason);
+        }
+        else if (_webSocket.CloseStatus is null && _webSocket.LocalCode is null)
+        {
+            ServerLog.WebSocketLost(Logger, _id, Request.RemoteEndPoint, duration);
+        }
+        else
+        {
+            ServerLog.WebSocketClosed(
+                Logger,
+                _id,
+                Request.RemoteEndPoint,
+                _webSocket.LocalCode,
+                (int?)_webSocket.CloseStatus,
+                _webSocket.CloseStatusDescription ?? "",
+                duration);
         }
     }
 
@@ -109,9 +149,9 @@ internal sealed class ServerWebSocket : IWebSocketControl
         WebSocketCloseStatus status = WebSocketCloseStatus.NormalClosure;
         try
         {
-            await _endpoint.Handler(new ServerWebSocketContext(_handshake, _webSocket, _aborted.Token));
+            await _endpoint.Handler(new ServerWebSocketContext(_id, _handshake, _webSocket, _aborted.Token));
         }
-        catch (OperationCanceledException) when (_aborted.IsCancellationRequested || _handshake.Request.Server.Stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (_aborted.IsCancellationRequested || Request.Server.Stopping.IsCancellationRequested)
         {
             // What the token is for.
             status = WebSocketCloseStatus.EndpointUnavailable;
@@ -122,7 +162,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
         catch (Exception e)
         {
-            Report(e);
+            ServerLog.WebSocketHandlerFailed(Logger, e, _id, Request.RemoteEndPoint, Request.Path);
             status = WebSocketCloseStatus.InternalServerError;
         }
 
@@ -188,5 +228,5 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
     }
 
-    private void Report(Exception exception) => Connection.Context.ReportException(exception, "WebSocket handler");
+    private void Report(Exception exception) => Request.Server.ReportException(exception, "code that the handler of a WebSocket has started");
 }

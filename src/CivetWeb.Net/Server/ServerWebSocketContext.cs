@@ -17,12 +17,16 @@ public sealed class ServerWebSocketContext : WebSocketContext
     private NameValueCollection? _headers;
     private CookieCollection? _cookies;
 
-    internal ServerWebSocketContext(WebSocketHandshake handshake, WebSocket webSocket, CancellationToken aborted)
+    internal ServerWebSocketContext(long id, WebSocketHandshake handshake, WebSocket webSocket, CancellationToken aborted)
     {
+        Id = id;
         _handshake = handshake;
         _webSocket = webSocket;
         Aborted = aborted;
     }
+
+    /// <summary>A number that no other WebSocket of the server has had; log messages show it.</summary>
+    public long Id { get; }
 
     /// <summary>The request that opened it.</summary>
     public ServerRequest Request => _handshake.Request;

@@ -64,12 +64,15 @@ internal sealed class SessionStream : Stream
     /// <summary>Called once, with a close code, when the client has sent what may not be handed on; reads fail from then on.</summary>
     public Action<int>? Violated { get; set; }
 
-    /// <summary>When the client must have taken what waits, or gone on with its frame; <see cref="long.MaxValue"/>: neither is waited for.</summary>
+    /// <summary>When the client must have taken what waits; <see cref="long.MaxValue"/>: nothing does.</summary>
+    public long WriteDeadline => Volatile.Read(ref _writeDeadline);
+
+    /// <summary>The same, and when it must have gone on with its frame.</summary>
     public long Deadline
     {
         get
         {
-            long deadline = Volatile.Read(ref _writeDeadline);
+            long deadline = WriteDeadline;
             return _frameTimeout != 0 && _reading.IsPending && _frames.IsInsideFrame
                 ? Math.Min(deadline, _frames.ProgressAt + _frameTimeout)
                 : deadline;

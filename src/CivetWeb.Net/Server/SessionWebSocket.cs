@@ -42,6 +42,9 @@ internal sealed class SessionWebSocket : WebSocket
     /// <summary>Whether a message was over the limit.</summary>
     public bool IsTooBig => _isTooBig;
 
+    /// <summary>The close code sent, for all that is known here; null for none.</summary>
+    public int? LocalCode { get; private set; }
+
     /// <inheritdoc/>
     public override WebSocketCloseStatus? CloseStatus => _inner.CloseStatus;
 
@@ -64,14 +67,14 @@ internal sealed class SessionWebSocket : WebSocket
     /// <inheritdoc/>
     public override Task CloseAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
-        _loop.StartCloseTimeout(_closeTimeout);
+        BeginClosing(closeStatus);
         return _inner.CloseAsync(closeStatus, statusDescription, cancellationToken);
     }
 
     /// <inheritdoc/>
     public override Task CloseOutputAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
-        _loop.StartCloseTimeout(_closeTimeout);
+        BeginClosing(closeStatus);
         return _inner.CloseOutputAsync(closeStatus, statusDescription, cancellationToken);
     }
 
@@ -125,6 +128,15 @@ internal sealed class SessionWebSocket : WebSocket
     {
         _endsGently = true;
         _inner.Dispose();
+    }
+
+    private void BeginClosing(WebSocketCloseStatus status)
+    {
+        if (_inner.State is WebSocketState.Open or WebSocketState.CloseReceived)
+        {
+            LocalCode = (int)status;
+            _loop.StartCloseTimeout(_closeTimeout);
+        }
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

@@ -76,12 +76,12 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
         if (Find(request) is not { } endpoint)
         {
-            return Refuse(request, 404, "There is no WebSocket at this path.\n");
+            return Refuse(request, 404, "There is no WebSocket at this path.");
         }
 
         if (!endpoint.Settings.Origins.Allows(request))
         {
-            return Refuse(request, 403, "This origin is not allowed.\n");
+            return Refuse(request, 403, "This origin is not allowed.");
         }
 
         switch (connection.Context.Admit(connection, request.Info.RemoteAddress))
@@ -90,15 +90,17 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
                 break;
             case ConnectionTable.Admission.Stopping:
                 return RefuseWhileStopping(request);
+            case ConnectionTable.Admission.AddressFull:
+                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnectionsPerAddress), connection.Context.Settings.MaxConnectionsPerAddress);
             default:
-                return RefuseAsFull(request);
+                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnections), connection.Context.Settings.MaxConnections);
         }
 
         try
         {
             if (!endpoint.TryEnter())
             {
-                return RefuseAsFull(request);
+                return RefuseAsFull(request, $"{nameof(WebSocketEndpointOptions.MaxConnections)} of {endpoint.Pattern.Text}", endpoint.Settings.MaxConnections ?? 0);
             }
 
             try
@@ -120,11 +122,19 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
     private static string Shape(string pattern) =>
         string.Join('/', pattern.Split('/').Select(s => s.StartsWith("{*", StringComparison.Ordinal) ? "{*}" : s.StartsWith('{') ? "{}" : s));
 
-    private static int Refuse(ServerRequest request, int status, string text, string? headers = null) => request.Connection.Refuse(status, headers, text);
+    private static int Refuse(ServerRequest request, int status, string text, string? headers = null)
+    {
+        ServerLog.HandshakeRefused(request.Server.Logger, request.Path, request.RemoteEndPoint, status, text);
+        return request.Connection.Refuse(status, headers, text + "\n");
+    }
 
-    private static int RefuseAsFull(ServerRequest request) => Refuse(request, 503, "There are too many connections.\n", RetryLater);
+    private static int RefuseAsFull(ServerRequest request, string limit, int value)
+    {
+        ServerLog.LimitReached(request.Server.Logger, limit, value, request.RemoteEndPoint);
+        return request.Connection.Refuse(503, RetryLater, "There are too many connections.\n");
+    }
 
-    private static int RefuseWhileStopping(ServerRequest request) => Refuse(request, 503, "The server is stopping.\n");
+    private static int RefuseWhileStopping(ServerRequest request) => Refuse(request, 503, "The server is stopping.");
 
     private bool IsStopping(Connection connection) => server.Stopping.IsCancellationRequested || connection.Context.IsStopping;
 
@@ -149,7 +159,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         DeflateAgreement? deflate = null;
         if (settings.Deflate is not null && !DeflateAgreement.TryNegotiate(request, settings.Deflate, out deflate))
         {
-            return Refuse(request, 400, "Sec-WebSocket-Extensions is not well-formed.\n");
+            return Refuse(request, 400, "Sec-WebSocket-Extensions is not well-formed.");
         }
 
         WebSocketHandshake handshake;
@@ -168,6 +178,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
         if (handshake.Rejection is { } rejection)
         {
+            ServerLog.HandshakeRefused(server.Logger, request.Path, request.RemoteEndPoint, rejection.Status, "OnHandshake has rejected it.");
             return WebSocketHandshakeAnswer.Reject(handshake, rejection);
         }
 
@@ -199,7 +210,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
                 over.Cancel();
                 context.Log($"{Name} for {handshake.Request.Path} has not completed within {timeout}; the client got 503.");
-                return Refuse(handshake.Request, 503, "The WebSocket could not be opened in time.\n", RetryLater);
+                return Refuse(handshake.Request, 503, "The WebSocket could not be opened in time.", RetryLater);
             }
 
             task.GetAwaiter().GetResult();
@@ -212,7 +223,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         catch (Exception e)
         {
             context.ReportException(e, Name);
-            return Refuse(handshake.Request, 500, "The WebSocket could not be opened.\n");
+            return Refuse(handshake.Request, 500, "The WebSocket could not be opened.");
         }
     }
 
