@@ -25,6 +25,8 @@
 
 typedef struct cwn_session cwn_session;
 
+typedef struct cwn_tls cwn_tls;
+
 /* Limits of one session. Times are milliseconds; 0 switches a time-out off. */
 typedef struct cwn_session_options {
 	uint32_t size;             /* sizeof(cwn_session_options) */
@@ -124,6 +126,68 @@ CWN_API int cwn_read_proxy_header(struct mg_connection *conn);
 
 /* Closes sockets accepted but never served. In exit_context only. */
 CWN_API void cwn_context_drain(struct mg_context *ctx);
+
+/* TLS; only after cwn_init(MG_FEATURES_TLS) has returned 1. What goes wrong is
+ * said in error (error_size bytes with its NUL). */
+
+/* Whether clients are asked for a certificate. One that does not come from the
+ * authorities always ends the handshake. */
+enum {
+	CWN_CLIENT_CERTIFICATES_NONE = 0,
+	CWN_CLIENT_CERTIFICATES_OPTIONAL = 1,
+	CWN_CLIENT_CERTIFICATES_REQUIRED = 2
+};
+
+/* How a server does TLS, without a certificate yet. min_version: 0x0303 (1.2) or
+ * 0x0304. ciphers: OpenSSL's notation, for TLS 1.2. authorities: certificates in
+ * DER, one after the other; the system's never count. NULL: OpenSSL refuses. */
+CWN_API cwn_tls *cwn_tls_create(int min_version,
+                                const char *ciphers,
+                                int client_certificates,
+                                int verify_depth,
+                                const unsigned char *authorities,
+                                size_t authorities_size,
+                                char *error,
+                                size_t error_size);
+
+enum {
+	CWN_CERTIFICATE_SET = 0,
+	CWN_CERTIFICATE_KEY_UNREADABLE = 1, /* not a key, or not with this password */
+	CWN_CERTIFICATE_KEY_MISMATCH = 2,   /* the key of another certificate */
+	CWN_CERTIFICATE_REFUSED = 3
+};
+
+/* The certificate of all handshakes that begin from now on, with its chain and
+ * its private key; open connections stay as they are. leaf and chain: DER, the
+ * chain's certificates one after the other. password NULL: key is DER (PKCS#8 or
+ * the algorithm's own form); otherwise PEM, "" when it needs no password. After a
+ * failure the old certificate stays. */
+CWN_API int cwn_tls_set_certificate(cwn_tls *tls,
+                                    const unsigned char *leaf,
+                                    size_t leaf_size,
+                                    const unsigned char *chain,
+                                    size_t chain_size,
+                                    const unsigned char *key,
+                                    size_t key_size,
+                                    const char *password,
+                                    char *error,
+                                    size_t error_size);
+
+/* In the init_ssl callback, with the SSL_CTX it got; it then returns 0. The
+ * cwn_tls must not be released before mg_stop has returned. Returns 1, or 0 when
+ * OpenSSL refuses. */
+CWN_API int cwn_tls_attach(cwn_tls *tls, void *ssl_ctx, char *error, size_t error_size);
+
+/* Once, by whoever created it. Objects of this kind alive in the process, their
+ * certificates among them: for leak checks. */
+CWN_API void cwn_tls_release(cwn_tls *tls);
+CWN_API int64_t cwn_tls_count(void);
+
+/* The certificate the client has proved to own, in DER, if it fits; on the
+ * connection's own thread, inside its callbacks. Returns its size, 0: none. */
+CWN_API int cwn_peer_certificate(const struct mg_connection *conn,
+                                 unsigned char *buffer,
+                                 size_t size);
 
 /* Sessions */
 

@@ -18,5 +18,6 @@
 #include "session_pull.c"
 #include "upgrade.c"
 #include "proxy_header.c"
+#include "tls.c"
 #include "library.c"
 #include "layout.c"

@@ -9,6 +9,7 @@
 #include "test_session.h"
 #include "test_proxy_header.h"
 #include "test_soak.h"
+#include "test_tls.h"
 
 static const struct {
 	const char *name;
@@ -27,6 +28,7 @@ static const struct {
     {"session_threads", test_session_threads},
     {"upgrade", test_upgrade},
     {"proxy_header", test_proxy_header},
+    {"tls", test_tls},
     {"soak", test_soak},
 };
 

@@ -223,6 +223,18 @@ public sealed class Connection
         }
     }
 
+    /// <summary>The certificate the client has proved to own, in DER; null without one.</summary>
+    internal byte[]? PeerCertificate
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _native == 0 ? null : NativeRequest.PeerCertificate(_native);
+            }
+        }
+    }
+
     // From here on: what the trampolines call, on the connection's own thread.
 
     /// <summary>Receives the PROXY header that a trusted proxy must send; without one the connection ends.</summary>

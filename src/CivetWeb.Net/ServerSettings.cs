@@ -46,7 +46,7 @@ internal sealed class ServerSettings
     private readonly Dictionary<string, string> _values;
     private readonly string[]? _origins;
 
-    private ServerSettings(Dictionary<string, string> values)
+    private ServerSettings(Dictionary<string, string> values, bool hasCertificate)
     {
         _values = values;
         int threads = (int)Number("num_threads", DefaultThreads, 1, MaxThreads);
@@ -59,7 +59,7 @@ internal sealed class ServerSettings
             ? origins.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             : null;
         DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
-        UsesTls = CheckPorts(values["listening_ports"]);
+        UsesTls = CheckPorts(values["listening_ports"], hasCertificate);
         TrustedProxies = TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies"));
         ReadsProxyProtocol = ReadProxyProtocol();
         Session = ReadSession();
@@ -93,8 +93,10 @@ internal sealed class ServerSettings
         _origins is null || origin is null || _origins.Any(o => o == "*" || string.Equals(o, origin, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Checks the options.</summary>
+    /// <param name="options">Names and values.</param>
+    /// <param name="hasCertificate">Whether TLS ports get their certificate from elsewhere than option ssl_certificate.</param>
     /// <exception cref="ArgumentException">An unknown name or a value out of range; the message says which and what is allowed.</exception>
-    public static ServerSettings Parse(IEnumerable<KeyValuePair<string, string>> options)
+    public static ServerSettings Parse(IEnumerable<KeyValuePair<string, string>> options, bool hasCertificate = false)
     {
         ArgumentNullException.ThrowIfNull(options);
         NativeLibraryLoader.EnsureLoaded();
@@ -115,7 +117,7 @@ internal sealed class ServerSettings
         }
 
         values.TryAdd("listening_ports", "8080");
-        return new ServerSettings(values);
+        return new ServerSettings(values, hasCertificate);
     }
 
     /// <summary>Options as CivetWeb's C API takes them: name, value, name, value.</summary>
@@ -222,7 +224,7 @@ internal sealed class ServerSettings
     });
 
     /// <summary>Checks the ports (CivetWeb refuses all for one bad) and tells whether any of them needs TLS.</summary>
-    private bool CheckPorts(string ports)
+    private bool CheckPorts(string ports, bool hasCertificate)
     {
         bool tls = false;
         string[] entries = ports.Split(',', StringSplitOptions.TrimEntries);
@@ -247,7 +249,7 @@ internal sealed class ServerSettings
             }
         }
 
-        if (tls && !_values.ContainsKey("ssl_certificate"))
+        if (tls && !hasCertificate && !_values.ContainsKey("ssl_certificate"))
         {
             throw OptionError.Create("A port of 'listening_ports' ends in s or r, which means TLS, but option 'ssl_certificate' (a PEM file with certificate and key) is missing.");
         }

@@ -7,7 +7,7 @@ using NUnit.Framework.Interfaces;
 
 namespace CivetWeb.Net.Tests;
 
-/// <summary>After every test: no native session is alive and no handle is held for C.</summary>
+/// <summary>After every test: no native session or TLS object is alive and no handle is held for C.</summary>
 [System.AttributeUsage(System.AttributeTargets.Assembly)]
 public sealed class LeakCheckAttribute : System.Attribute, ITestAction
 {
@@ -24,5 +24,6 @@ public sealed class LeakCheckAttribute : System.Attribute, ITestAction
     {
         Task.Run(async () => await Eventually.IsTrueAsync(() => SessionHandle.AliveCount == 0, "native sessions released")).Wait();
         Assert.That(Pin.Count, Is.Zero, "GCHandles held for C");
+        Assert.That(NativeTls.AliveCount, Is.Zero, "TLS objects alive");
     }
 }

@@ -94,6 +94,26 @@ internal static unsafe class CwnMethods
     public static extern void cwn_context_drain(mg_context* ctx);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern nint cwn_tls_create(
+        int min_version, byte* ciphers, int client_certificates, int verify_depth, byte* authorities, nuint authorities_size, byte* error, nuint error_size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_tls_set_certificate(
+        nint tls, byte* leaf, nuint leaf_size, byte* chain, nuint chain_size, byte* key, nuint key_size, byte* password, byte* error, nuint error_size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_tls_attach(nint tls, void* ssl_ctx, byte* error, nuint error_size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_tls_release(nint tls);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern long cwn_tls_count();
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_peer_certificate(mg_connection* conn, byte* buffer, nuint size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern nint cwn_session_create(mg_connection* conn, cwn_session_options* options);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

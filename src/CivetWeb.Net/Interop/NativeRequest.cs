@@ -95,6 +95,26 @@ internal static unsafe class NativeRequest
 
     public static long BytesSent(nint connection) => CwnMethods.cwn_bytes_sent((mg_connection*)connection);
 
+    /// <summary>The certificate the client has proved to own, in DER; null without one.</summary>
+    public static byte[]? PeerCertificate(nint connection)
+    {
+        const int Usual = 4096;
+        byte[] der = new byte[Usual];
+        while (true)
+        {
+            fixed (byte* pointer = der)
+            {
+                int size = CwnMethods.cwn_peer_certificate((mg_connection*)connection, pointer, (nuint)der.Length);
+                if (size <= der.Length)
+                {
+                    return size == 0 ? null : der[..size];
+                }
+
+                der = new byte[size];
+            }
+        }
+    }
+
     /// <summary>Ends the connection after the current request; on a slot known to be live only.</summary>
     public static void EndAfterRequest(nint connection) =>
         NativeMethods.mg_disable_connection_keep_alive((mg_connection*)connection);

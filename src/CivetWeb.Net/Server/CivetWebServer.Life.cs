@@ -33,6 +33,7 @@ public sealed partial class CivetWebServer
                 }
             },
             cancellationToken);
+        StopTls();
         ServerLog.Stopped(Logger, Stopwatch.GetElapsedTime(began));
     }
 

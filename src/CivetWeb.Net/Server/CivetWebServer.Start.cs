@@ -33,6 +33,7 @@ public sealed partial class CivetWebServer
         Context? context = null;
         try
         {
+            StartTls(options);
             context = StartNative(options, plan);
             ServerEndPoint[] endPoints = plan.ToEndPoints(context.Ports);
             _redirect = HttpsRedirect.Create(options, plan, endPoints);
@@ -55,6 +56,11 @@ public sealed partial class CivetWebServer
                 // On a thread of its own: this one may be inside a handler of another server.
                 Task.Factory.StartNew(() => context.Stop(TimeSpan.Zero), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Wait();
             }
+
+            if (_context is null)
+            {
+                StopTls();
+            }
         }
 
         foreach (ServerEndPoint endPoint in EndPoints)
@@ -69,6 +75,7 @@ public sealed partial class CivetWebServer
         var callbacks = new Callbacks
         {
             BeginRequest = Dispatch,
+            InitSsl = _tls is { } tls ? (sslContext, _) => tls.HandleInitSsl(sslContext) : null,
             LogMessage = (_, message) => LogCivetWebMessage(message),
             UnhandledException = (exception, callback) => ReportException(exception, $"the {callback} callback"),
         };
@@ -76,7 +83,7 @@ public sealed partial class CivetWebServer
         {
             try
             {
-                return Context.Start(callbacks, ServerSettings.Parse(ServerOptionsReader.Read(options, plan)), this);
+                return Context.Start(callbacks, ServerSettings.Parse(ServerOptionsReader.Read(options, plan), hasCertificate: _tls is not null), this);
             }
             catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse && plan.ChoosesPorts && attempt < Attempts)
             {

@@ -152,6 +152,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         return new ServerRequest(this, connection, connection.Info)
         {
             LocalEndPoint = connection.LocalEndPoint,
+            ClientCertificate = _tls?.ReadClientCertificate(connection),
             Aborted = _aborted.Token,
         };
     }

@@ -28,6 +28,12 @@ public sealed class CivetWebServerOptions
     public IList<string> Listen { get; private set; } = [];
 
     /// <summary>
+    /// The certificate of the https entries of <see cref="Listen"/>, and what they ask of clients. Null when there are none.
+    /// Not copied: <see cref="CivetWebServer.ReloadCertificate"/> reads it again.
+    /// </summary>
+    public TlsOptions? Tls { get; set; }
+
+    /// <summary>
     /// More to listen on, http only: every request there, for a WebSocket too, is answered with 308 and the same address
     /// with https, on the port of the first https entry of <see cref="Listen"/> or on <see cref="HttpsRedirectPort"/>. None
     /// unless set.

@@ -88,4 +88,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(31, LogLevel.Error, "The new certificate could not be loaded; the old one stays in use.")]
     public static partial void CertificateFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(32, LogLevel.Warning, "The certificate {Subject} of {Source} is valid from {NotBefore:u} to {NotAfter:u}, which is not now: clients will refuse it.")]
+    public static partial void CertificateNotValid(ILogger logger, string subject, string source, DateTimeOffset notBefore, DateTimeOffset notAfter);
 }

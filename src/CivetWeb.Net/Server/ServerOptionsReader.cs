@@ -87,6 +87,8 @@ internal static class ServerOptionsReader
             string entry = options.Listen.First(text => text.StartsWith("https:", StringComparison.OrdinalIgnoreCase) || text.StartsWith("wss:", StringComparison.OrdinalIgnoreCase));
             throw OptionError.Create($"'{entry}' in CivetWebServerOptions.Listen needs a certificate: set CivetWebServerOptions.Tls.");
         }
+
+        TlsOptionsCheck.CheckUse(options, plan.UsesTls);
     }
 
     /// <summary>What CivetWeb is told.</summary>
@@ -128,7 +130,7 @@ internal static class ServerOptionsReader
         return native;
     }
 
-    private static bool HasTls(CivetWebServerOptions options) => options.DangerousRawOptions.ContainsKey("ssl_certificate");
+    private static bool HasTls(CivetWebServerOptions options) => options.Tls is not null || options.DangerousRawOptions.ContainsKey("ssl_certificate");
 
     private static bool KeepsAlive(CivetWebServerOptions options) => options.KeepAliveTimeout >= TimeSpan.FromMilliseconds(1);
 

@@ -1,0 +1,416 @@
+/* TLS in a real server: what is refused, and handshakes on several threads while
+ * the certificate is being replaced. Skipped where OpenSSL 3 is missing. */
+
+/* Certificates and keys of the P-256 curve in DER and base64, made with openssl
+ * for these tests alone; they expire in a hundred years. first is self-signed,
+ * issuer has signed second and client. */
+static const char tls_first[] =
+    "MIIBdjCCAR2gAwIBAgIUY/XYDbgJLRE02g56qI6CtNqnxnYwCgYIKoZIzj0EAwIwEDEOMAwGA1UE"
+    "AwwFZmlyc3QwIBcNMjYxMTIzMDUwOTI4WhgPMjEyNjEwMzAwNTA5MjhaMBAxDjAMBgNVBAMMBWZp"
+    "cnN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQS0Ufe4chCeRi4aMjLKoFHhEqZs7uVdhsPSd"
+    "FwmAiJ8aBZbbuMGdUKAImloA79mfma7hUuxvrKJgpXzqrRNmqKNTMFEwHQYDVR0OBBYEFPs99s7F"
+    "0Y/ZHQe2sX0UZ6R8ntoTMB8GA1UdIwQYMBaAFPs99s7F0Y/ZHQe2sX0UZ6R8ntoTMA8GA1UdEwEB"
+    "/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgdBLEKA7686WEjAd8HbMN1ex9HcHiOW5ig/Tuhs1x"
+    "BpYCIHBOTIGOTiV7LsukcJ7vLCYgUu9p8DS8LcEYBBQAiDij";
+static const char tls_second[] =
+    "MIIBczCCARmgAwIBAgIUL5Dnz18NKJUnhRNwFlEAM5kKVuEwCgYIKoZIzj0EAwIwETEPMA0GA1UE"
+    "AwwGaXNzdWVyMCAXDTI2MTEyMzA1MDkyOFoYDzIxMjYxMDMwMDUwOTI4WjARMQ8wDQYDVQQDDAZz"
+    "ZWNvbmQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQz0xqd04o3cGK4pHAd4XCEXza+wRbYLvLV"
+    "R5ecpI6Rf6cme/+WWAO69qotuMWexgmFNsvH4v4sKqu0l50hcVz+o00wSzAJBgNVHRMEAjAAMB0G"
+    "A1UdDgQWBBRFT9KRKsJTV2jp+6/5g384lPKLMjAfBgNVHSMEGDAWgBTiGiPPThRRu26Mgj3GQ4FI"
+    "Qv4WoTAKBggqhkjOPQQDAgNIADBFAiBAuStZ9JLNI9AxVRzpcbHz/NO3an/BnBHgKsDaWkKXqAIh"
+    "AKjPHhkK69eLdl2BckIV7j4I7lNyo7p7q8YdfT+y4HeC";
+static const char tls_issuer[] =
+    "MIIBeDCCAR2gAwIBAgIUBWF+DTaWnjQUIigyVZsYUY1yGnUwCgYIKoZIzj0EAwIwDzENMAsGA1UE"
+    "AwwEcm9vdDAgFw0yNjExMjMwNTA5MjhaGA8yMTI2MTAzMDA1MDkyOFowETEPMA0GA1UEAwwGaXNz"
+    "dWVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEs1HOSOoLx4T5rS/YT9Rb9UEY9ddXzuufiCrr"
+    "comt+4ivCVyH5FigMBw811HzzL98hK39UpoYCGto3Zh2FCSN8qNTMFEwDwYDVR0TAQH/BAUwAwEB"
+    "/zAdBgNVHQ4EFgQU4hojz04UUbtujII9xkOBSEL+FqEwHwYDVR0jBBgwFoAUgqz2F9VMVRd6TaFL"
+    "aQ0gIChHLycwCgYIKoZIzj0EAwIDSQAwRgIhAKGIUrUeKFLn0QeVxlFi6AceE8hcWEdcp5FnkS6o"
+    "kqAQAiEA+e8BJ72mQ0tBsY2st9WRbCkg8Hu7wZb89UQyV8anw7c=";
+static const char tls_client_certificate[] =
+    "MIIBfTCCASOgAwIBAgIUL5Dnz18NKJUnhRNwFlEAM5kKVuIwCgYIKoZIzj0EAwIwETEPMA0GA1UE"
+    "AwwGaXNzdWVyMCAXDTI2MTEyMzA1MDkyOFoYDzIxMjYxMDMwMDUwOTI4WjARMQ8wDQYDVQQDDAZj"
+    "bGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARdv07R+XmEsODmwu/qbGTQe969wQqvpog7"
+    "RV/TAzCBeeg3cIVe/Mzr+8bGbAeEn5pvIbcWhDHg6J7DXNBp4jG8o1cwVTATBgNVHSUEDDAKBggr"
+    "BgEFBQcDAjAdBgNVHQ4EFgQUnbY5xEpI5NDXlcJr9evsyCieAN4wHwYDVR0jBBgwFoAU4hojz04U"
+    "UbtujII9xkOBSEL+FqEwCgYIKoZIzj0EAwIDSAAwRQIhANLT5EPaBp33XjvKONldo279hv5m7jLK"
+    "+OMLDP6OH5zPAiBsTzwPmwJg0hEbzqEMNOfLcCYOK5SZ/brBZK8jTDhHug==";
+static const char tls_first_key[] =
+    "MHcCAQEEIAm8MmkS9WX/ZrE+mwYXjNkXoyayECTY1H3zxx37k8rxoAoGCCqGSM49AwEHoUQDQgAE"
+    "QS0Ufe4chCeRi4aMjLKoFHhEqZs7uVdhsPSdFwmAiJ8aBZbbuMGdUKAImloA79mfma7hUuxvrKJg"
+    "pXzqrRNmqA==";
+static const char tls_second_key[] =
+    "MHcCAQEEIDy1BkAOkUtZTfFOXjnMeYX4ciArXstYLOmsO8E6y36QoAoGCCqGSM49AwEHoUQDQgAE"
+    "M9MandOKN3BiuKRwHeFwhF82vsEW2C7y1UeXnKSOkX+nJnv/llgDuvaqLbjFnsYJhTbLx+L+LCqr"
+    "tJedIXFc/g==";
+static const char tls_client_key[] =
+    "MHcCAQEEILvvtd2xXLGTCcOVlsRv6HXaPpKjE6CEubQII6QvnrF1oAoGCCqGSM49AwEHoUQDQgAE"
+    "Xb9O0fl5hLDg5sLv6mxk0HvevcEKr6aIO0Vf0wMwgXnoN3CFXvzM6/vGxmwHhJ+abyG3FoQx4Oie"
+    "w1zQaeIxvA==";
+static const char tls_first_key_encrypted[] =
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+    "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAiAWgJQetWNHgICCAAw\n"
+    "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEH9531Ge332R7Bk0w6DpVboEgZBo\n"
+    "AhFxv2I9ARBG1WYi0CsSZUlauTM6UlHQsGUO6lKVgyw/TqoaF+29FoIHN6X64iHP\n"
+    "lvHP0Y1R6WJBD1SuvQrgbKqejqMay+zax/MCPfxjdDgr7xp3uhuFT3b0cgQgrjsR\n"
+    "Yetd0wV+CflMfJ2xG3nbo5SxZITfDfI8Rlz0mhF6OaRdQEazYe7glmFaWjobtWg=\n"
+    "-----END ENCRYPTED PRIVATE KEY-----\n";
+static const char tls_first_key_traditional[] =
+    "-----BEGIN EC PRIVATE KEY-----\n"
+    "Proc-Type: 4,ENCRYPTED\n"
+    "DEK-Info: AES-128-CBC,F77581D99347D23E682F1ED0AE47587B\n"
+    "\n"
+    "CLDYhI/C5Q9lcEABERJEccbQKVovagLgiD+9T1VGDfp73cjdI66chcYZc9tFC+D7\n"
+    "uw7MTdy3xO3bWtHOmdaAJkrFBDdQ0zqX20VYCofe92BawK3Um6AQB0oWeuEofo2R\n"
+    "OZW+Oc67wxKkIIGnHp4YziHUrvNvoDtyZzjajD0g+iI=\n"
+    "-----END EC PRIVATE KEY-----\n";
+
+enum { TLS_CLIENTS = 4, TLS_DER_SIZE = 1024 };
+
+typedef struct tls_der {
+	unsigned char data[TLS_DER_SIZE];
+	size_t size;
+} tls_der;
+
+typedef struct tls_test {
+	cwn_tls *tls;
+	struct mg_context *ctx;
+	int port;
+	tls_der first, first_key, second, second_key, issuer, client, client_key;
+	atomic_bool stop;
+	atomic_llong handshakes[2]; /* with first, with second */
+	atomic_llong swaps;
+	atomic_int last_client_size; /* what cwn_peer_certificate said in the last request */
+} tls_test;
+
+static tls_der
+tls_decode(const char *base64)
+{
+	tls_der der;
+	der.size = sizeof(der.data);
+	CHECK_EQUAL(-1, mg_base64_decode(base64, strlen(base64), der.data, &der.size));
+	/* mg_base64_decode counts the padding, and a NUL where there is none */
+	der.size = 4u + (((size_t)der.data[2] << 8) | der.data[3]);
+	if (der.data[1] == 0x81) {
+		der.size = 3u + der.data[2];
+	}
+	CHECK(der.data[0] == 0x30);
+	return der;
+}
+
+static int
+tls_set(cwn_tls *tls, const tls_der *leaf, const tls_der *chain, const tls_der *key, char *error, size_t error_size)
+{
+	error[0] = 0;
+	return cwn_tls_set_certificate(tls,
+	                               leaf->data,
+	                               leaf->size,
+	                               (chain != NULL) ? chain->data : NULL,
+	                               (chain != NULL) ? chain->size : 0,
+	                               key->data,
+	                               key->size,
+	                               NULL,
+	                               error,
+	                               error_size);
+}
+
+static void
+test_tls_refusals(tls_test *t)
+{
+	char error[256] = "";
+	tls_der garbage = {{1, 2, 3}, 3};
+	cwn_tls *tls;
+	const char *encrypted[] = {tls_first_key_encrypted, tls_first_key_traditional};
+	size_t i;
+
+	CHECK(cwn_tls_create(0x0303, "NO-SUCH-CIPHER", 0, 3, NULL, 0, error, sizeof(error)) == NULL);
+	CHECK(strcmp(error, "the cipher list: no cipher match") == 0);
+	CHECK(cwn_tls_create(0x0303, "HIGH", 1, 3, garbage.data, garbage.size, error, sizeof(error)) == NULL);
+	CHECK(strstr(error, "the authorities: ") == error);
+	CHECK(cwn_tls_create(1, "HIGH", 0, 3, NULL, 0, error, sizeof(error)) == NULL);
+	CHECK(strstr(error, "the minimum version: ") == error);
+	CHECK_EQUAL(0, cwn_tls_count());
+
+	tls = cwn_tls_create(0x0303, "HIGH", 0, 3, NULL, 0, error, sizeof(error));
+	CHECK(tls != NULL);
+	CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(tls, &t->first, NULL, &t->first_key, error, sizeof(error)));
+	CHECK_EQUAL(2, cwn_tls_count());
+	CHECK_EQUAL(CWN_CERTIFICATE_KEY_MISMATCH, tls_set(tls, &t->first, NULL, &t->second_key, error, sizeof(error)));
+	CHECK(strcmp(error, "the private key: key values mismatch") == 0);
+	CHECK_EQUAL(CWN_CERTIFICATE_REFUSED, tls_set(tls, &garbage, NULL, &t->first_key, error, sizeof(error)));
+	CHECK_EQUAL(CWN_CERTIFICATE_REFUSED, tls_set(tls, &t->first, &garbage, &t->first_key, error, sizeof(error)));
+	CHECK(strstr(error, "the certificate: ") == error);
+	CHECK_EQUAL(CWN_CERTIFICATE_KEY_UNREADABLE, tls_set(tls, &t->first, NULL, &garbage, error, sizeof(error)));
+	CHECK(strstr(error, "the private key: ") == error);
+	for (i = 0; i < sizeof(encrypted) / sizeof(encrypted[0]); i++) {
+		const unsigned char *pem = (const unsigned char *)encrypted[i];
+		const unsigned char *leaf = t->first.data;
+		size_t size = strlen(encrypted[i]);
+		CHECK_EQUAL(CWN_CERTIFICATE_SET,
+		            cwn_tls_set_certificate(
+		                tls, leaf, t->first.size, NULL, 0, pem, size, "secret", error, sizeof(error)));
+		CHECK_EQUAL(CWN_CERTIFICATE_KEY_UNREADABLE,
+		            cwn_tls_set_certificate(
+		                tls, leaf, t->first.size, NULL, 0, pem, size, "wrong", error, sizeof(error)));
+		/* and without a password nobody is asked for one */
+		CHECK_EQUAL(CWN_CERTIFICATE_KEY_UNREADABLE,
+		            cwn_tls_set_certificate(tls, leaf, t->first.size, NULL, 0, pem, size, "", error, sizeof(error)));
+	}
+	/* the certificates that were refused are gone, the last good one is not */
+	CHECK_EQUAL(2, cwn_tls_count());
+	cwn_tls_release(tls);
+	CHECK_EQUAL(0, cwn_tls_count());
+}
+
+static int
+tls_on_init(void *ssl_ctx, void *user)
+{
+	char error[256];
+	if (!cwn_tls_attach(((tls_test *)user)->tls, ssl_ctx, error, sizeof(error))) {
+		return -1;
+	}
+	/* Whatever the system trusts (SSL_CERT_FILE says what) is nothing to us. */
+	CHECK_EQUAL(1, SSL_CTX_set_default_verify_paths((SSL_CTX *)ssl_ctx));
+	return 0;
+}
+
+static int
+tls_on_begin(struct mg_connection *conn)
+{
+	static const char answer[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+	tls_test *t = (tls_test *)mg_get_user_data(mg_get_context(conn));
+	unsigned char der[TLS_DER_SIZE];
+	int size = cwn_peer_certificate(conn, der, sizeof(der));
+	CHECK(size <= TLS_DER_SIZE);
+	if (size > 0) {
+		CHECK_EQUAL(t->client.size, size);
+		CHECK(memcmp(der, t->client.data, (size_t)size) == 0);
+		/* too small a buffer: only the size, not a byte */
+		memset(der, 0xEE, sizeof(der));
+		CHECK_EQUAL(size, cwn_peer_certificate(conn, der, (size_t)size - 1));
+		CHECK_EQUAL(0xEE, der[0]);
+	}
+	atomic_store(&t->last_client_size, size);
+	(void)mg_write(conn, answer, strlen(answer));
+	return 204;
+}
+
+static int
+tls_silent(const struct mg_connection *conn, const char *message)
+{
+	(void)conn;
+	(void)message;
+	return 1;
+}
+
+static void
+tls_start(tls_test *t)
+{
+	static const char *options[] = {"listening_ports", "127.0.0.1:0s", "num_threads", "8", NULL};
+	struct mg_callbacks callbacks;
+	struct mg_server_port port;
+	memset(&callbacks, 0, sizeof(callbacks));
+	callbacks.init_ssl = tls_on_init;
+	callbacks.begin_request = tls_on_begin;
+	callbacks.log_message = tls_silent;
+	t->ctx = mg_start(&callbacks, t, options);
+	CHECK(t->ctx != NULL);
+	CHECK_EQUAL(1, mg_get_server_ports(t->ctx, 1, &port));
+	t->port = port.port;
+}
+
+/* One connection and one request; the server's name, empty when it refused. */
+static void
+tls_connect(tls_test *t, SSL_CTX *client, char *name, size_t name_size)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	char answer[256];
+	test_server server;
+	SOCKET sock;
+	SSL *ssl = SSL_new(client);
+
+	name[0] = 0;
+	memset(&server, 0, sizeof(server));
+	server.port = t->port;
+	sock = connect_to(&server);
+	CHECK_EQUAL(1, SSL_set_fd(ssl, sock));
+	if ((SSL_connect(ssl) == 1) && (SSL_write(ssl, request, (int)strlen(request)) > 0)
+	    && (SSL_read(ssl, answer, sizeof(answer)) > 0)) {
+		X509 *certificate = SSL_get_peer_certificate(ssl);
+		CHECK(memcmp(answer, "HTTP/1.1 204", 12) == 0);
+		(void)X509_NAME_oneline(X509_get_subject_name(certificate), name, (int)name_size);
+		X509_free(certificate);
+	}
+	ERR_clear_error();
+	SSL_free(ssl);
+	closesocket(sock);
+}
+
+static void *
+tls_client(void *argument)
+{
+	tls_test *t = (tls_test *)argument;
+	char name[64];
+	int i = 0;
+	while (!atomic_load(&t->stop)) {
+		/* a new context each time: nothing to resume; 1.2 and 1.3 in turn */
+		SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+		CHECK(client != NULL);
+		if (i++ % 2 == 0) {
+			SSL_CTX_set_options(client, SSL_OP_NO_TLSv1_3);
+		}
+		tls_connect(t, client, name, sizeof(name));
+		SSL_CTX_free(client);
+		if (strcmp(name, "/CN=first") == 0) {
+			atomic_fetch_add(&t->handshakes[0], 1);
+		} else {
+			CHECK(strcmp(name, "/CN=second") == 0);
+			atomic_fetch_add(&t->handshakes[1], 1);
+		}
+	}
+	return NULL;
+}
+
+static void *
+tls_swapper(void *argument)
+{
+	tls_test *t = (tls_test *)argument;
+	char error[256];
+	while (!atomic_load(&t->stop)) {
+		CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(t->tls, &t->second, &t->issuer, &t->second_key, error, sizeof(error)));
+		CHECK_EQUAL(CWN_CERTIFICATE_KEY_MISMATCH, tls_set(t->tls, &t->first, NULL, &t->second_key, error, sizeof(error)));
+		CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(t->tls, &t->first, NULL, &t->first_key, error, sizeof(error)));
+		atomic_fetch_add(&t->swaps, 2);
+	}
+	return NULL;
+}
+
+static void
+test_tls_swapping(tls_test *t)
+{
+	const char *seconds = getenv("CWN_SOAK_SECONDS");
+	uint64_t end = cwn_now_ms() + 1000u * (uint64_t)((seconds != NULL) ? atoi(seconds) : 5);
+	pthread_t threads[TLS_CLIENTS + 2];
+	char error[256];
+	int i, count = 0;
+
+	t->tls = cwn_tls_create(0x0303, "ECDHE+AESGCM", 0, 3, NULL, 0, error, sizeof(error));
+	CHECK(t->tls != NULL);
+	CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(t->tls, &t->first, NULL, &t->first_key, error, sizeof(error)));
+	tls_start(t);
+	for (i = 0; i < TLS_CLIENTS; i++) {
+		CHECK_EQUAL(0, pthread_create(&threads[count++], NULL, tls_client, t));
+	}
+	for (i = 0; i < 2; i++) {
+		CHECK_EQUAL(0, pthread_create(&threads[count++], NULL, tls_swapper, t));
+	}
+	/* until each certificate was met often, however slow the machine */
+	while ((cwn_now_ms() < end) || (atomic_load(&t->handshakes[0]) < 20) || (atomic_load(&t->handshakes[1]) < 20)) {
+		mg_sleep(50);
+	}
+	atomic_store(&t->stop, true);
+	for (i = 0; i < count; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	mg_stop(t->ctx);
+	CHECK_EQUAL(2, cwn_tls_count());
+	cwn_tls_release(t->tls);
+	CHECK_EQUAL(0, cwn_tls_count());
+	printf("tls: %lld handshakes with the first certificate, %lld with the second, %lld swaps\n",
+	       (long long)atomic_load(&t->handshakes[0]),
+	       (long long)atomic_load(&t->handshakes[1]),
+	       (long long)atomic_load(&t->swaps));
+}
+
+/* The client's name for the server, with or without a certificate of its own. */
+static void
+tls_visit(tls_test *t, const tls_der *own, const tls_der *own_key, char *name, size_t name_size)
+{
+	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+	CHECK(client != NULL);
+	if (own != NULL) {
+		const unsigned char *p = own->data, *q = own_key->data;
+		X509 *certificate = d2i_X509(NULL, &p, (long)own->size);
+		EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &q, (long)own_key->size);
+		CHECK_EQUAL(1, SSL_CTX_use_cert_and_key(client, certificate, key, NULL, 1));
+		X509_free(certificate);
+		EVP_PKEY_free(key);
+	}
+	atomic_store(&t->last_client_size, -1);
+	tls_connect(t, client, name, name_size);
+	SSL_CTX_free(client);
+}
+
+static void
+test_tls_clients(tls_test *t, int wanted)
+{
+	char error[256], name[64];
+
+	/* issuer is no root: what is listed is trusted all the same */
+	t->tls = cwn_tls_create(0x0303, "HIGH", wanted, 3, t->issuer.data, t->issuer.size, error, sizeof(error));
+	CHECK(t->tls != NULL);
+	CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(t->tls, &t->second, &t->issuer, &t->second_key, error, sizeof(error)));
+	tls_start(t);
+	tls_visit(t, &t->client, &t->client_key, name, sizeof(name));
+	CHECK(strcmp(name, "/CN=second") == 0);
+	CHECK_EQUAL(t->client.size, atomic_load(&t->last_client_size));
+	/* one of its own making, which the system trusts: refused in either mode */
+	tls_visit(t, &t->first, &t->first_key, name, sizeof(name));
+	CHECK(name[0] == 0);
+	tls_visit(t, NULL, NULL, name, sizeof(name));
+	if (wanted == CWN_CLIENT_CERTIFICATES_REQUIRED) {
+		CHECK(name[0] == 0);
+		CHECK_EQUAL(-1, atomic_load(&t->last_client_size));
+	} else {
+		CHECK(strcmp(name, "/CN=second") == 0);
+		CHECK_EQUAL(0, atomic_load(&t->last_client_size));
+	}
+	mg_stop(t->ctx);
+	cwn_tls_release(t->tls);
+	CHECK_EQUAL(0, cwn_tls_count());
+}
+
+/* Makes first an authority of the system, as far as OpenSSL can tell. */
+static void
+tls_trust_first(const char *path)
+{
+	FILE *file = fopen(path, "w");
+	size_t i, size = strlen(tls_first);
+	CHECK(file != NULL);
+	CHECK(fputs("-----BEGIN CERTIFICATE-----\n", file) >= 0);
+	for (i = 0; i < size; i += 64) {
+		CHECK(fprintf(file, "%.64s\n", tls_first + i) > 0);
+	}
+	CHECK(fputs("-----END CERTIFICATE-----\n", file) >= 0);
+	CHECK_EQUAL(0, fclose(file));
+	CHECK_EQUAL(0, setenv("SSL_CERT_FILE", path, 1));
+}
+
+static void
+test_tls(void)
+{
+	static tls_test t;
+	char path[] = "/tmp/cwn-tls-XXXXXX";
+	int file;
+	if (cwn_init((unsigned)MG_FEATURES_TLS) == 0) {
+		printf("tls: skipped, there is no OpenSSL 3\n");
+		return;
+	}
+	t.first = tls_decode(tls_first);
+	t.first_key = tls_decode(tls_first_key);
+	t.second = tls_decode(tls_second);
+	t.second_key = tls_decode(tls_second_key);
+	t.issuer = tls_decode(tls_issuer);
+	t.client = tls_decode(tls_client_certificate);
+	t.client_key = tls_decode(tls_client_key);
+	CHECK_EQUAL(0, cwn_peer_certificate(NULL, NULL, 0));
+	test_tls_refusals(&t);
+	test_tls_swapping(&t);
+	CHECK((file = mkstemp(path)) >= 0);
+	(void)close(file);
+	tls_trust_first(path);
+	test_tls_clients(&t, CWN_CLIENT_CERTIFICATES_OPTIONAL);
+	test_tls_clients(&t, CWN_CLIENT_CERTIFICATES_REQUIRED);
+	(void)unlink(path);
+}
