@@ -135,8 +135,9 @@ CWN_API int cwn_send_file(struct mg_connection *conn,
                           const char *headers,
                           int timeout_ms);
 
-/* In the http_error callback: 1 when the request failed for its method alone. */
-CWN_API int cwn_method_is_unknown(const struct mg_connection *conn);
+/* In the http_error callback: the status HTTP has for what was wrong, where it is
+ * another than CivetWeb's. */
+CWN_API int cwn_error_status(const struct mg_connection *conn, int status);
 
 /* In connection_close: answers what CivetWeb drops without a word, OPTIONS * (204
  * with that Allow) and requests for another server (421). */

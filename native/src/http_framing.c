@@ -123,18 +123,24 @@ cwn_check_framing(struct mg_connection *conn)
 }
 
 CWN_API int
-cwn_method_is_unknown(const struct mg_connection *conn)
+cwn_error_status(const struct mg_connection *conn, int status)
 {
 	const struct mg_request_info *info;
 	if (conn == NULL) {
-		return 0;
+		return status;
+	}
+	if ((conn->request_len < 0) && (conn->data_len >= conn->buf_size)) {
+		return 431; /* CivetWeb: 400 */
 	}
 	/* parse_http_request looks at the version first, then at the method. */
 	info = &conn->request_info;
-	return (info->request_method != NULL) && (info->http_version != NULL)
-	       && ((strcmp(info->http_version, "1.1") == 0)
-	           || (strcmp(info->http_version, "1.0") == 0))
-	       && !is_valid_http_method(info->request_method);
+	if ((info->request_method != NULL) && (info->http_version != NULL)
+	    && ((strcmp(info->http_version, "1.1") == 0)
+	        || (strcmp(info->http_version, "1.0") == 0))
+	    && !is_valid_http_method(info->request_method)) {
+		return 501; /* CivetWeb: 400 */
+	}
+	return (status == 411) ? 400 : status; /* a length that is no number */
 }
 
 CWN_API void

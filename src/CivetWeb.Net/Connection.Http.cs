@@ -18,15 +18,12 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Whether the request failed for its method alone; inside the http_error callback.</summary>
-    internal bool IsMethodUnknown
+    /// <summary>The status HTTP has for what CivetWeb has refused; inside the http_error callback.</summary>
+    internal int ErrorStatus(int status)
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                return _native != 0 && NativeBody.IsMethodUnknown(_native);
-            }
+            return _native == 0 ? status : NativeBody.ErrorStatus(_native, status);
         }
     }
 

@@ -164,7 +164,7 @@ internal static unsafe class CwnMethods
     public static extern int cwn_send_file(mg_connection* conn, byte* path, byte* mime_type, byte* headers, int timeout_ms);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-    public static extern int cwn_method_is_unknown(mg_connection* conn);
+    public static extern int cwn_error_status(mg_connection* conn, int status);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern void cwn_answer_unrouted(mg_connection* conn, byte* allow);

@@ -43,7 +43,7 @@ internal static unsafe class NativeBody
     public static void CloseAfterResponse(nint connection, int timeout) =>
         CwnMethods.cwn_close_after_response((mg_connection*)connection, timeout);
 
-    public static bool IsMethodUnknown(nint connection) => CwnMethods.cwn_method_is_unknown((mg_connection*)connection) != 0;
+    public static int ErrorStatus(nint connection, int status) => CwnMethods.cwn_error_status((mg_connection*)connection, status);
 
     public static void AnswerUnrouted(nint connection, string allow)
     {

@@ -52,23 +52,10 @@ internal sealed class HttpPipeline(CivetWebServer server)
     }
 
     /// <summary>The http_error callback: requests that CivetWeb has refused itself. 0: answered.</summary>
-    public static int AnswerError(Connection connection, int status, string message)
+    public static int AnswerError(Connection connection, int status, string _)
     {
-        if (connection.IsMethodUnknown)
-        {
-            connection.Refuse(501, null, "This server does not know the method.\n");
-            return 0;
-        }
-
-        (int Status, string Text) answer = status switch
-        {
-            // CivetWeb's words for these are others than HTTP's.
-            413 => (431, "The head of the request is too large.\n"),
-            411 => (400, "Content-Length must be a number.\n"),
-            >= 400 and < 500 or 505 => (status, $"{ReasonPhrases.Of(status)}.\n"),
-            _ => (500, "The request could not be handled.\n"),
-        };
-        connection.Refuse(answer.Status, null, answer.Text);
+        status = connection.ErrorStatus(status);
+        connection.Refuse(status, null, $"{status} {ReasonPhrases.Of(status)}\n");
         return 0;
     }
 
@@ -106,6 +93,11 @@ internal sealed class HttpPipeline(CivetWebServer server)
         }
         catch (Exception e) when (e is not AbandonedException)
         {
+            if (request.ReceivedBody.IsLost)
+            {
+                response.Writer.Fail();
+            }
+
             if (response.Writer.HasFailed)
             {
                 // The client is gone, or was cut off for an error of the handler: only that is news.

@@ -67,6 +67,9 @@ internal sealed class RequestBody
     public bool AllowsKeepAlive =>
         _ended || (_failure is null && (!_expectsContinue || _begun) && (Length is null || Length - _received <= DrainLimit));
 
+    /// <summary>Whether the client was gone before the body had come.</summary>
+    public bool IsLost => _failure is not null and not BadRequestException;
+
     /// <summary>What is there, waiting for the first byte; 0 at the end. On one thread at a time.</summary>
     public int Read(Span<byte> buffer)
     {
