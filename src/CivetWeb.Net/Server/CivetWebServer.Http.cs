@@ -1,6 +1,5 @@
 using System;
 using System.Linq;
-using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.Extensions.Logging;
 
@@ -159,9 +158,6 @@ public sealed partial class CivetWebServer
     /// <param name="folder">The folder; it must exist now.</param>
     /// <exception cref="ArgumentException">The prefix is no path, or there is no such folder.</exception>
     public void MapStaticFiles(string prefix, string folder) => _http.AddFiles(new StaticFiles(prefix, folder));
-
-    /// <summary>Cancelled when the server does not wait for handlers any more.</summary>
-    internal CancellationToken Abandoned { get; } = CancellationToken.None;
 
     /// <summary>Tells the log of an exception nobody has caught.</summary>
     internal void ReportException(Exception exception, string where)
