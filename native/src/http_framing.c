@@ -2,10 +2,10 @@
  * section 11.2) are refused: behind a proxy they would smuggle another request
  * past it. CivetWeb itself lets all of these through. */
 
-/* Whether the head holds more than CivetWeb has understood: it stops in silence
- * at its 64th header, and at a line that begins with a space. */
-static bool
-cwn_headers_are_complete(const struct mg_connection *conn)
+/* Behind the headers CivetWeb has understood: it stops in silence at its 64th,
+ * and at a line that begins with a space. */
+static const char *
+cwn_rest_of_head(const struct mg_connection *conn)
 {
 	const struct mg_request_info *info = &conn->request_info;
 	const char *end = conn->buf + conn->request_len;
@@ -17,10 +17,27 @@ cwn_headers_are_complete(const struct mg_connection *conn)
 	}
 	for (p += strlen(p); p < end; p++) {
 		if ((*p != 0) && (*p != '\r') && (*p != '\n')) {
-			return false;
+			return p;
 		}
 	}
-	return true;
+	return NULL;
+}
+
+/* Whether one of the header lines says where the request ends, or could. The
+ * head ends with a NUL. */
+static bool
+cwn_has_framing(const char *line)
+{
+	while (*line != 0) {
+		if ((*line == ' ') || (*line == '\t')
+		    || (mg_strncasecmp(line, "Content-Length", 14) == 0)
+		    || (mg_strncasecmp(line, "Transfer-Encoding", 17) == 0)) {
+			return true;
+		}
+		line += strcspn(line, "\n");
+		line += strspn(line, "\r\n");
+	}
+	return false;
 }
 
 /* A space before the colon: CivetWeb drops it, others drop the header. */
@@ -67,17 +84,19 @@ cwn_check_framing(struct mg_connection *conn)
 	const struct mg_request_info *info = &conn->request_info;
 	const char *length = NULL;
 	const char *coding = NULL;
+	const char *rest;
 	int i, codings = 0;
 
 	if (info->request_method >= conn->buf + conn->request_len) {
 		/* Empty lines came first, and CivetWeb took them for the whole head. */
 		return cwn_refuse_framing(conn, "Empty lines precede the request.\n");
 	}
-	if (!cwn_headers_are_complete(conn)) {
-		if (info->num_headers == MG_MAX_HEADERS) {
-			return cwn_refuse(conn, 431, NULL, "There are too many headers.\n");
-		}
+	rest = cwn_rest_of_head(conn);
+	if ((rest != NULL) && (info->num_headers < MG_MAX_HEADERS)) {
 		return cwn_refuse_framing(conn, "A header is malformed.\n");
+	}
+	if ((rest != NULL) && cwn_has_framing(rest)) {
+		return cwn_refuse(conn, 431, NULL, "There are too many headers.\n");
 	}
 	for (i = 0; i < info->num_headers; i++) {
 		const struct mg_header *header = &info->http_headers[i];

@@ -188,4 +188,26 @@ internal sealed class HttpErrorTests
         }));
         Assert.That(server.Log.Entries, Is.Empty);
     }
+
+    [Test]
+    public async Task A_handler_that_never_ends_is_left_behind()
+    {
+        var begun = new TaskCompletionSource<ServerResponse>();
+        var never = new TaskCompletionSource();
+        await using RunningServer server = await RunningServer.StartAsync(
+            server => server.MapGet("/", (_, response) =>
+            {
+                begun.SetResult(response);
+                return never.Task;
+            }),
+            options => options.ShutdownTimeout = TimeSpan.FromMilliseconds(100));
+        using var client = new RawClient(server.Port);
+        client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        ServerResponse kept = await begun.Task;
+        await server.Server.StopAsync().WaitAsync(TestServer.Patience);
+        Assert.That(client.ReadToEnd(), Is.Empty);
+        Assert.That(() => kept.WriteText("late"), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(server.Log.Entries.Select(e => e.Exception), Has.Some.TypeOf<TimeoutException>());
+        never.SetResult();
+    }
 }

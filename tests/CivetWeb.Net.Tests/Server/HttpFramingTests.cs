@@ -38,6 +38,8 @@ internal sealed class HttpFramingTests
         Case("a folded line hides a length", "POST / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n"),
         Case("empty lines first", "\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
         Case("too many headers hide a length", "POST / HTTP/1.1\r\nHost: x\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 63)) + "Content-Length: 0\r\n\r\n"),
+        Case("too many headers hide chunks", "POST / HTTP/1.1\r\nHost: x\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 70)) + "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        Case("too many headers, one folded", "POST / HTTP/1.1\r\nHost: x\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 70)) + " b\r\nC: d\r\n\r\n"),
     ];
 
     [TestCaseSource(nameof(Ambiguous))]
@@ -98,6 +100,15 @@ internal sealed class HttpFramingTests
         await using RunningServer server = await RunningServer.StartAsync(server =>
             server.MapGet("/", (request, response) => response.WriteText($"{request.Headers.Count}")));
         string request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 62)) + "\r\n";
+        Assert.That(RawClient.Exchange(server.Port, request), Does.EndWith("\r\n\r\n64"));
+    }
+
+    [Test]
+    public async Task Headers_beyond_are_left_out_unless_they_matter()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server =>
+            server.MapGet("/", (request, response) => response.WriteText($"{request.Headers.Count}")));
+        string request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 99)) + "\r\n";
         Assert.That(RawClient.Exchange(server.Port, request), Does.EndWith("\r\n\r\n64"));
     }
 
