@@ -1,7 +1,6 @@
 using System;
 using System.Linq;
 using System.Threading.Tasks;
-using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net;
 
@@ -11,9 +10,6 @@ namespace CivetWeb.Net;
 // an await runs in the thread pool. Its response is complete when it has returned, or its task has completed.
 public sealed partial class CivetWebServer
 {
-    private static readonly Action<ILogger, string, Exception?> s_exception = LoggerMessage.Define<string>(
-        LogLevel.Error, new EventId(1, "UnhandledException"), "An exception has left {Where}.");
-
     /// <summary>Answers GET, and HEAD with the same but the body. Before or after the server is started.</summary>
     /// <param name="pattern">The path, exact and case-sensitive; <c>{name}</c> stands for one segment, <c>{*name}</c> at the end for the rest. Of several that match the most literal counts.</param>
     /// <param name="handler">Answers a request, on the connection's own thread; the response is complete when it returns.</param>
@@ -158,15 +154,6 @@ public sealed partial class CivetWebServer
     /// <param name="folder">The folder; it must exist now.</param>
     /// <exception cref="ArgumentException">The prefix is no path, or there is no such folder.</exception>
     public void MapStaticFiles(string prefix, string folder) => _http.AddFiles(new StaticFiles(prefix, folder));
-
-    /// <summary>Tells the log of an exception nobody has caught.</summary>
-    internal void ReportException(Exception exception, string where)
-    {
-        if (_options.LoggerFactory?.CreateLogger("CivetWeb.Net.CivetWebServer") is { } logger)
-        {
-            s_exception(logger, where, exception);
-        }
-    }
 
     private static Func<ServerRequest, ServerResponse, Task> ToAsync(Action<ServerRequest, ServerResponse> handler) => (request, response) =>
     {

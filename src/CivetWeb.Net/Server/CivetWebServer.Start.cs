@@ -69,6 +69,7 @@ public sealed partial class CivetWebServer
         var callbacks = new Callbacks
         {
             BeginRequest = Dispatch,
+            HttpError = HttpPipeline.AnswerError,
             LogMessage = (_, message) => LogCivetWebMessage(message),
             UnhandledException = (exception, callback) => ReportException(exception, $"the {callback} callback"),
         };

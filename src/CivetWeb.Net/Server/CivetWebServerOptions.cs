@@ -136,24 +136,6 @@ public sealed class CivetWebServerOptions
     /// </summary>
     public IDictionary<string, string> DangerousRawOptions { get; private set; } = new Dictionary<string, string>();
 
-    /// <summary>
-    /// How large the body of a request may be, in bytes; a larger one is answered with 413. 30,000,000 unless set; null: no
-    /// limit. <see cref="ServerRequest.MaxBodySize"/> changes it for one request.
-    /// </summary>
-    public long? MaxRequestBodySize { get; set; } = 30_000_000;
-
-    /// <summary>
-    /// How fast the body of a request must come on average after its first 5 s, in bytes per second, so that a client
-    /// cannot hold a thread by sending slowly; a slower one is answered with 408. 240 unless set; 0: no limit.
-    /// </summary>
-    public int MinRequestBodyRate { get; set; } = 240;
-
-    /// <summary>
-    /// How long the client may take for each 16 KiB of a response, up to 24 days; then the connection is closed. 10 s
-    /// unless set.
-    /// </summary>
-    public TimeSpan ResponseTimeout { get; set; } = TimeSpan.FromSeconds(10);
-
     /// <summary>How long a body may come at any rate.</summary>
     internal TimeSpan RequestBodyGrace { get; set; } = TimeSpan.FromSeconds(5);
 
