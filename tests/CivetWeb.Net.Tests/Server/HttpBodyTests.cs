@@ -103,7 +103,7 @@ internal sealed class HttpBodyTests
         await using RunningServer server = await StartEchoAsync();
         string answer = RawClient.Exchange(server.Port, $"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         Assert.That(answer, Does.StartWith("HTTP/1.1 400 ").And.Contain("\r\nConnection: close\r\n"));
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
     }
 
     [Test]
@@ -247,7 +247,7 @@ internal sealed class HttpBodyTests
 
         Assert.That(await failed.Task.WaitAsync(TestServer.Patience), Is.TypeOf<IOException>());
         await server.DisposeAsync();
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
     }
 
     [Test]
@@ -383,7 +383,7 @@ internal sealed class HttpBodyTests
         Assert.That((int)response.StatusCode, Is.EqualTo(status));
         string text = await response.Content.ReadAsStringAsync();
         Assert.That(text, answer is null ? Does.Not.Contain("System") : Is.EqualTo(answer));
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
     }
 
     [Test]

@@ -36,7 +36,7 @@ internal sealed class HttpErrorTests
         Assert.That(response.Headers.Contains("X-Lost"), Is.False);
         Assert.That(response.Headers.Contains("Set-Cookie"), Is.False);
         Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("500 Internal Server Error\n"));
-        Assert.That(server.Log.Entries.Single().Exception!.Message, Is.EqualTo("internal detail"));
+        Assert.That(server.Log.Errors.Single().Exception!.Message, Is.EqualTo("internal detail"));
         Assert.That(await server.Client.GetStringAsync(server.Uri("/fine")), Is.EqualTo("fine"));
     }
 
@@ -46,7 +46,7 @@ internal sealed class HttpErrorTests
         await using RunningServer server = await RunningServer.StartAsync(server => server.Use((_, _) => throw new InvalidOperationException("first")));
         using HttpResponseMessage response = await server.Client.GetAsync(server.Uri());
         Assert.That((int)response.StatusCode, Is.EqualTo(500));
-        Assert.That(server.Log.Entries.Single().Exception!.Message, Is.EqualTo("first"));
+        Assert.That(server.Log.Errors.Single().Exception!.Message, Is.EqualTo("first"));
     }
 
     [Test]
@@ -57,7 +57,7 @@ internal sealed class HttpErrorTests
         using HttpResponseMessage response = await server.Client.GetAsync(server.Uri());
         Assert.That((int)response.StatusCode, Is.EqualTo(422));
         Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("No such colour.\n"));
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
         Assert.That(() => new BadRequestException(500, "x"), Throws.TypeOf<ArgumentOutOfRangeException>());
         Assert.That(new BadRequestException().StatusCode, Is.EqualTo(400));
     }
@@ -102,7 +102,7 @@ internal sealed class HttpErrorTests
         using HttpResponseMessage response = await server.Client.GetAsync(server.Uri());
         Assert.That((int)response.StatusCode, Is.EqualTo(404));
         Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("404 Not Found\n"));
-        Assert.That(server.Log.Entries.Count, Is.EqualTo(fails ? 1 : 0));
+        Assert.That(server.Log.Errors.Length, Is.EqualTo(fails ? 1 : 0));
     }
 
     [Test]
@@ -186,7 +186,7 @@ internal sealed class HttpErrorTests
                 Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo($"{client}-{i} {i}"));
             }
         }));
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
     }
 
     [Test]
@@ -207,7 +207,7 @@ internal sealed class HttpErrorTests
         await server.Server.StopAsync().WaitAsync(TestServer.Patience);
         Assert.That(client.ReadToEnd(), Is.Empty);
         Assert.That(() => kept.WriteText("late"), Throws.TypeOf<ObjectDisposedException>());
-        Assert.That(server.Log.Entries.Select(e => e.Exception), Has.Some.TypeOf<TimeoutException>());
+        Assert.That(server.Log.Errors.Select(e => e.Exception), Has.Some.TypeOf<TimeoutException>());
         never.SetResult();
     }
 }

@@ -233,7 +233,7 @@ internal sealed class HttpFormTests
             await response.WriteTextAsync(string.Join('|', form.Select(v => $"{v.Key}={v.Value}")));
         }));
         using HttpResponseMessage response = await server.Client.PostAsync(server.Uri(), content);
-        Assert.That(server.Log.Entries, Is.Empty);
+        Assert.That(server.Log.Errors, Is.Empty);
         return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
     }
 

@@ -197,7 +197,7 @@ internal sealed class HttpStaticFilesTests
     {
         using HttpResponseMessage response = await GetAsync(path);
         Assert.That((int)response.StatusCode, Is.EqualTo(500));
-        Assert.That(_server.Log.Entries.Last().Exception, Is.TypeOf<FileNotFoundException>());
+        Assert.That(_server.Log.Errors.Last().Exception, Is.TypeOf<FileNotFoundException>());
     }
 
     [TestCase("/static/sub/", "<p>index</p>")]
