@@ -72,7 +72,8 @@ CWN_API int cwn_is_socket(const char *path);
 /* Requests; on the connection's own thread, inside its callbacks only. */
 
 /* First thing in begin_request: refuses a path with encoded control characters
- * (%00 above all), then decodes local_uri if told to and removes dot segments.
+ * (%00 above all) and a head that leaves open where the request ends (RFC 9112,
+ * section 11.2), then decodes local_uri if told to and removes dot segments.
  * CivetWeb itself must run with decode_url=no. Returns 0, or the status of the
  * complete response that was sent. */
 CWN_API int cwn_prepare_request(struct mg_connection *conn, int decode_path);
@@ -96,6 +97,53 @@ cwn_http_error(struct mg_connection *conn, int status, const char *text);
 
 /* Bytes written to the connection so far, over all its requests. */
 CWN_API int64_t cwn_bytes_sent(const struct mg_connection *conn);
+
+/* HTTP bodies; as above on the connection's own thread or, while its callback
+ * runs, on one other at a time. */
+
+/* What of the request's body is there, waiting for the first byte; timeout_ms
+ * < 0: request_timeout_ms. chunk: two numbers, 0 at first, kept for the next
+ * call. Returns bytes, 0 at the end of the body, -1 time-out, -2 connection lost
+ * or server stopping, -3 malformed; after these the connection closes. */
+CWN_API int cwn_read_body(struct mg_connection *conn,
+                          char *buffer,
+                          size_t size,
+                          int timeout_ms,
+                          int64_t *chunk);
+
+/* The length of the request's body, -1 when it is chunked. */
+CWN_API int64_t cwn_body_length(const struct mg_connection *conn);
+
+/* Sends all of it within timeout_ms. Returns size, or -1; the connection then
+ * closes after the request. */
+CWN_API int cwn_write_response(struct mg_connection *conn,
+                               const char *data,
+                               size_t size,
+                               int timeout_ms);
+
+/* Resets the connection: the client must not take what it got for the whole. */
+CWN_API void cwn_cut(struct mg_connection *conn);
+
+/* Closes after a complete response, letting a client that still sends read it:
+ * waits up to timeout_ms for its end. */
+CWN_API void cwn_close_after_response(struct mg_connection *conn, int timeout_ms);
+
+/* Answers with a file: conditions (RFC 9110, section 13), one range (section
+ * 14), HEAD. mime_type and headers (complete lines) may be NULL. timeout_ms: for
+ * each 16 KiB. Returns the status sent, or 404: nothing was sent. */
+CWN_API int cwn_send_file(struct mg_connection *conn,
+                          const char *path,
+                          const char *mime_type,
+                          const char *headers,
+                          int timeout_ms);
+
+/* In the http_error callback: the status HTTP has for what was wrong, where it is
+ * another than CivetWeb's. */
+CWN_API int cwn_error_status(const struct mg_connection *conn, int status);
+
+/* In connection_close: answers what CivetWeb drops without a word, OPTIONS * (204
+ * with that Allow) and requests for another server (421). */
+CWN_API void cwn_answer_unrouted(struct mg_connection *conn, const char *allow);
 
 /* The subprotocol CivetWeb's handshake will announce. Not copied. */
 CWN_API void cwn_accept_subprotocol(struct mg_connection *conn,

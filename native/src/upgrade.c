@@ -1,5 +1,34 @@
 /* Requests before they are WebSockets: the path, the upgrade, the refusal. */
 
+/* A client that sends on would have its answer destroyed by the reset that
+ * closing with unread bytes causes: give it a moment to stop. */
+static void
+cwn_shut_and_drain(struct mg_connection *conn, uint64_t time_ms)
+{
+	struct mg_pollfd poller;
+	uint64_t deadline = cwn_now_ms() + time_ms;
+	char sink[512];
+
+	if (conn->ssl != NULL) {
+		return;
+	}
+	(void)shutdown(conn->client.sock, SHUTDOWN_WR);
+	while (cwn_now_ms() < deadline) {
+		int n = cwn_socket_recv(conn->client.sock, sink, sizeof(sink));
+		if ((n == 0) || (n == -2)) {
+			break;
+		}
+		if (n == -1) {
+			poller.fd = conn->client.sock;
+			poller.events = POLLIN;
+			poller.revents = 0;
+			(void)poll(&poller, 1, (int)(deadline - cwn_now_ms()) + 1);
+		}
+	}
+}
+
+static int cwn_check_framing(struct mg_connection *conn);
+
 CWN_API int
 cwn_refuse(struct mg_connection *conn,
            int status,
@@ -34,32 +63,11 @@ cwn_refuse(struct mg_connection *conn,
 	conn->status_code = status;
 	conn->must_close = 1;
 	if (!truncated) {
-		struct mg_pollfd poller;
-		uint64_t deadline = cwn_now_ms() + 200;
-		char sink[512];
-
 		(void)mg_write(conn, head, strlen(head));
 		if (with_body) {
 			(void)mg_write(conn, text, strlen(text));
 		}
-		if (conn->ssl != NULL) {
-			return status;
-		}
-		/* A client that sends on would have its answer destroyed by the reset
-		 * that closing with unread bytes causes: give it a moment to stop. */
-		(void)shutdown(conn->client.sock, SHUTDOWN_WR);
-		while (cwn_now_ms() < deadline) {
-			int n = cwn_socket_recv(conn->client.sock, sink, sizeof(sink));
-			if ((n == 0) || (n == -2)) {
-				break;
-			}
-			if (n == -1) {
-				poller.fd = conn->client.sock;
-				poller.events = POLLIN;
-				poller.revents = 0;
-				(void)poll(&poller, 1, (int)(deadline - cwn_now_ms()) + 1);
-			}
-		}
+		cwn_shut_and_drain(conn, 200);
 	}
 	return status;
 }
@@ -120,9 +128,14 @@ cwn_prepare_request(struct mg_connection *conn, int decode_path)
 {
 	const char *p;
 	char *path, *out;
+	int refused;
 
 	if ((conn == NULL) || (conn->request_info.local_uri == NULL)) {
 		return 0;
+	}
+	refused = cwn_check_framing(conn);
+	if (refused != 0) {
+		return refused;
 	}
 	for (p = conn->request_info.local_uri; *p != 0; p++) {
 		int byte = cwn_escaped_byte(p);

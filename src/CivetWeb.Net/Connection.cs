@@ -14,7 +14,7 @@ namespace CivetWeb.Net;
 /// Two lives, one object. In HTTP callbacks the request can be read and answered, on that thread, until the callback
 /// returns. After a WebSocket handshake frames can be written from any thread until it closes.
 /// </remarks>
-public sealed class Connection
+public sealed partial class Connection
 {
     private readonly object _gate = new();
     private nint _native; // the mg_connection, while a callback that may use it runs

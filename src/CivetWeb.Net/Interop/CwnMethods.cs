@@ -164,4 +164,28 @@ internal static unsafe class CwnMethods
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern long cwn_session_count();
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_read_body(mg_connection* conn, byte* buffer, nuint size, int timeout_ms, long* chunk);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern long cwn_body_length(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_write_response(mg_connection* conn, byte* data, nuint size, int timeout_ms);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_cut(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_close_after_response(mg_connection* conn, int timeout_ms);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_send_file(mg_connection* conn, byte* path, byte* mime_type, byte* headers, int timeout_ms);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_error_status(mg_connection* conn, int status);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_answer_unrouted(mg_connection* conn, byte* allow);
 }

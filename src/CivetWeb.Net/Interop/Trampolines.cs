@@ -333,6 +333,7 @@ internal static unsafe class Trampolines
             Connection? target = Target<Connection>(data);
             Pin.Free((nint)data);
             t_closing = target;
+            target?.AnswerUnrouted((nint)connection);
             target?.HandleConnectionClose();
         }
         catch (Exception e)

@@ -76,6 +76,7 @@ public sealed partial class CivetWebServer
         {
             BeginRequest = Dispatch,
             InitSsl = _tls is { } tls ? (sslContext, _) => tls.HandleInitSsl(sslContext) : null,
+            HttpError = HttpPipeline.AnswerError,
             LogMessage = (_, message) => LogCivetWebMessage(message),
             UnhandledException = (exception, callback) => ReportException(exception, $"the {callback} callback"),
         };

@@ -142,6 +142,12 @@ public sealed class CivetWebServerOptions
     /// </summary>
     public IDictionary<string, string> DangerousRawOptions { get; private set; } = new Dictionary<string, string>();
 
+    /// <summary>How long a body may come at any rate.</summary>
+    internal TimeSpan RequestBodyGrace { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary><see cref="ResponseTimeout"/> as native code takes it.</summary>
+    internal int ResponseTimeoutMilliseconds => (int)Math.Clamp(ResponseTimeout.TotalMilliseconds, 1, int.MaxValue);
+
     /// <summary>The options as they are now.</summary>
     internal CivetWebServerOptions Copy()
     {

@@ -5,10 +5,12 @@ using System.Net;
 
 namespace CivetWeb.Net;
 
-/// <summary>Decoded variables of a query or a form (<c>application/x-www-form-urlencoded</c>), in their order; case matters.</summary>
+/// <summary>Decoded variables of a query or a form, in their order; case matters.</summary>
 public sealed class RequestVariableCollection : IReadOnlyCollection<KeyValuePair<string, string>>
 {
     private readonly List<KeyValuePair<string, string>> _variables = [];
+
+    internal RequestVariableCollection(List<KeyValuePair<string, string>> variables) => _variables = variables;
 
     internal RequestVariableCollection(string encoded)
     {

@@ -29,6 +29,14 @@ internal sealed class RoutePattern
     /// <summary>Whether it has no parameter; such a route goes before all others.</summary>
     public bool IsLiteral => Array.TrueForAll(_segments, s => s.Kind == SegmentKind.Literal);
 
+    /// <summary>The text without the names of its parameters: patterns of one shape match the same paths.</summary>
+    public string Shape => "/" + string.Join('/', Array.ConvertAll(_segments, s => s.Kind switch
+    {
+        SegmentKind.Literal => s.Text,
+        SegmentKind.Parameter => "{}",
+        _ => "{*}",
+    }));
+
     /// <exception cref="ArgumentException">The text is no pattern.</exception>
     public static RoutePattern Parse(string text, string parameterName)
     {

@@ -102,6 +102,7 @@ internal static class ServerOptionsReader
             ["websocket_max_connections_per_address"] = Text(options.MaxConnectionsPerAddress ?? options.MaxConnections),
             ["request_timeout_ms"] = Text((long)options.RequestTimeout.TotalMilliseconds),
             ["enable_keep_alive"] = KeepsAlive(options) ? "yes" : "no",
+            ["enable_auth_domain_check"] = "no", // or GET http://this.server/ is for somebody else
             ["max_request_size"] = Text(options.MaxRequestHeadSize),
             ["listen_backlog"] = Text(options.ListenBacklog),
             ["static_file_max_age"] = Text((long)options.StaticFileMaxAge.TotalSeconds),

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Concurrent;
+using System.Linq;
 using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net.Tests;
@@ -8,6 +9,9 @@ namespace CivetWeb.Net.Tests;
 internal sealed class LogCollector : ILoggerFactory, ILogger
 {
     public ConcurrentQueue<(LogLevel Level, EventId Event, string Message, Exception? Exception)> Entries { get; } = new();
+
+    /// <summary>The errors among them.</summary>
+    public (LogLevel Level, EventId Event, string Message, Exception? Exception)[] Errors => [.. Entries.Where(e => e.Level >= LogLevel.Error)];
 
     public ILogger CreateLogger(string categoryName) => this;
 

@@ -1,0 +1,204 @@
+/* Requests whose end two programs could see at different places (RFC 9112,
+ * section 11.2) are refused: behind a proxy they would smuggle another request
+ * past it. CivetWeb itself lets all of these through. */
+
+/* Behind the headers CivetWeb has understood: it stops in silence at its 64th,
+ * and at a line that begins with a space. */
+static const char *
+cwn_rest_of_head(const struct mg_connection *conn)
+{
+	const struct mg_request_info *info = &conn->request_info;
+	const char *end = conn->buf + conn->request_len;
+	const char *p;
+	if (info->num_headers > 0) {
+		p = info->http_headers[info->num_headers - 1].value;
+	} else {
+		p = info->http_version;
+	}
+	for (p += strlen(p); p < end; p++) {
+		if ((*p != 0) && (*p != '\r') && (*p != '\n')) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
+/* Whether one of the header lines says where the request ends, or could. The
+ * head ends with a NUL. */
+static bool
+cwn_has_framing(const char *line)
+{
+	while (*line != 0) {
+		if ((*line == ' ') || (*line == '\t')
+		    || (mg_strncasecmp(line, "Content-Length", 14) == 0)
+		    || (mg_strncasecmp(line, "Transfer-Encoding", 17) == 0)) {
+			return true;
+		}
+		line += strcspn(line, "\n");
+		line += strspn(line, "\r\n");
+	}
+	return false;
+}
+
+/* A space before the colon: CivetWeb drops it, others drop the header. */
+static bool
+cwn_has_space_before_colon(const struct mg_header *header)
+{
+	const char *p = header->name + strlen(header->name) + 1;
+	for (; p < header->value; p++) {
+		if (*p == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+cwn_is_number(const char *text)
+{
+	size_t length = strspn(text, "0123456789");
+	/* CivetWeb leaves spaces behind a value. 18 digits fit 63 bits. */
+	return (length > 0) && (length <= 18)
+	       && (text[length + strspn(text + length, " \t")] == 0);
+}
+
+/* Without spaces at its end a header's value is this. */
+static bool
+cwn_value_is(const char *value, const char *expected)
+{
+	size_t length = strlen(expected);
+	return (mg_strncasecmp(value, expected, length) == 0)
+	       && (value[length + strspn(value + length, " \t")] == 0);
+}
+
+static int
+cwn_refuse_framing(struct mg_connection *conn, const char *text)
+{
+	return cwn_refuse(conn, 400, NULL, text);
+}
+
+/* 0, or the status of the refusal that was sent. */
+static int
+cwn_check_framing(struct mg_connection *conn)
+{
+	const struct mg_request_info *info = &conn->request_info;
+	const char *length = NULL;
+	const char *coding = NULL;
+	const char *rest;
+	int i, codings = 0;
+
+	if (info->request_method >= conn->buf + conn->request_len) {
+		/* Empty lines came first, and CivetWeb took them for the whole head. */
+		return cwn_refuse_framing(conn, "Empty lines precede the request.\n");
+	}
+	rest = cwn_rest_of_head(conn);
+	if ((rest != NULL) && (info->num_headers < MG_MAX_HEADERS)) {
+		return cwn_refuse_framing(conn, "A header is malformed.\n");
+	}
+	if ((rest != NULL) && cwn_has_framing(rest)) {
+		return cwn_refuse(conn, 431, NULL, "There are too many headers.\n");
+	}
+	for (i = 0; i < info->num_headers; i++) {
+		const struct mg_header *header = &info->http_headers[i];
+		if (cwn_has_space_before_colon(header)) {
+			return cwn_refuse_framing(conn,
+			                          "A space precedes the colon of a header.\n");
+		}
+		if (mg_strcasecmp(header->name, "Transfer-Encoding") == 0) {
+			codings++;
+			coding = header->value;
+		} else if (mg_strcasecmp(header->name, "Content-Length") == 0) {
+			if (!cwn_is_number(header->value)) {
+				return cwn_refuse_framing(conn,
+				                          "Content-Length must be a number.\n");
+			}
+			if ((length != NULL)
+			    && (strtoll(length, NULL, 10)
+			        != strtoll(header->value, NULL, 10))) {
+				return cwn_refuse_framing(conn,
+				                          "Content-Length is given twice.\n");
+			}
+			length = header->value;
+		}
+	}
+	if (codings == 0) {
+		return 0;
+	}
+	if (length != NULL) {
+		return cwn_refuse_framing(conn,
+		                          "Transfer-Encoding and Content-Length exclude "
+		                          "each other.\n");
+	}
+	if (strcmp(info->http_version, "1.1") != 0) {
+		return cwn_refuse_framing(conn,
+		                          "Transfer-Encoding needs HTTP/1.1.\n");
+	}
+	if ((codings != 1) || !cwn_value_is(coding, "chunked")
+	    || (conn->is_chunked == 0)) {
+		return cwn_refuse_framing(conn,
+		                          "Transfer-Encoding must be chunked.\n");
+	}
+	return 0;
+}
+
+CWN_API int
+cwn_error_status(const struct mg_connection *conn, int status)
+{
+	const struct mg_request_info *info;
+	if (conn == NULL) {
+		return status;
+	}
+	if ((conn->request_len < 0) && (conn->data_len >= conn->buf_size)) {
+		return 431; /* CivetWeb: 400 */
+	}
+	/* parse_http_request looks at the version first, then at the method. */
+	info = &conn->request_info;
+	if ((info->request_method != NULL) && (info->http_version != NULL)
+	    && ((strcmp(info->http_version, "1.1") == 0)
+	        || (strcmp(info->http_version, "1.0") == 0))
+	    && !is_valid_http_method(info->request_method)) {
+		return 501; /* CivetWeb: 400 */
+	}
+	return (status == 411) ? 400 : status; /* a length that is no number */
+}
+
+CWN_API void
+cwn_answer_unrouted(struct mg_connection *conn, const char *allow)
+{
+	const struct mg_request_info *info;
+	char head[512];
+	int truncated = 0;
+
+	if ((conn == NULL) || (conn->request_info.request_method == NULL)
+	    || (conn->request_info.request_uri == NULL)
+	    || (conn->request_info.http_version == NULL)
+	    || (conn->request_info.local_uri != NULL)
+	    || (conn->request_info.local_uri_raw != NULL)
+	    || (conn->num_bytes_sent != 0) || (conn->request_len <= 0)) {
+		return;
+	}
+	info = &conn->request_info;
+	if (strcmp(info->request_uri, "*") != 0) {
+		(void)cwn_refuse(conn,
+		                 421,
+		                 NULL,
+		                 "This server is not the one the request is for.\n");
+		return;
+	}
+	if (strcmp(info->request_method, "OPTIONS") != 0) {
+		(void)cwn_refuse(conn, 400, NULL, "Only OPTIONS has the target *.\n");
+		return;
+	}
+	mg_snprintf(conn,
+	            &truncated,
+	            head,
+	            sizeof(head),
+	            "HTTP/1.1 204 No Content\r\n"
+	            "Allow: %s\r\n"
+	            "Connection: close\r\n"
+	            "\r\n",
+	            allow);
+	if (!truncated) {
+		(void)mg_write(conn, head, strlen(head));
+	}
+}
