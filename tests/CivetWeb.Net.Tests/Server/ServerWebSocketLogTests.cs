@@ -60,10 +60,10 @@ public sealed class ServerWebSocketLogTests
     public async Task A_handler_that_fails_is_an_error()
     {
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws/{x}", _ => throw new InvalidOperationException("inside")));
-        using ClientWebSocket client = await server.ConnectAsync("/ws/%5Cnforged");
+        using ClientWebSocket client = await server.ConnectAsync("/ws/%C2%85forged");
         await client.ReceiveMessageAsync();
         await client.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", default);
-        Assert.That(await MessageAsync(server, 24, LogLevel.Error), Does.Contain(@"/ws/\\nforged"));
+        Assert.That(await MessageAsync(server, 24, LogLevel.Error), Does.Contain(@"/ws/\u0085forged"));
         Assert.That(server.Log.Entries.Single(e => e.Event.Id == 24).Exception!.Message, Is.EqualTo("inside"));
     }
 
