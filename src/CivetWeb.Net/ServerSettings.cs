@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
@@ -13,7 +14,7 @@ namespace CivetWeb.Net;
 /// The options of a server, checked. CivetWeb itself takes most values unseen ("request_timeout_ms=abc"), and leaks its
 /// listening sockets when a later one turns out wrong; so nothing reaches it that has not been looked at here.
 /// </summary>
-internal sealed class ServerSettings
+internal sealed partial class ServerSettings
 {
     public const int DefaultThreads = 256;
 
@@ -254,12 +255,22 @@ internal sealed class ServerSettings
             throw OptionError.Create("A port of 'listening_ports' ends in s or r, which means TLS, but option 'ssl_certificate' (a PEM file with certificate and key) is missing.");
         }
 
+        // CivetWeb looks no further than that for ports with TLS.
+        if (!tls && Array.Find(entries, entry => entry.StartsWith('x') && DigitThenTlsMark().IsMatch(entry)) is { } misleading)
+        {
+            throw OptionError.Create(
+                $"The Unix domain socket '{misleading}' in option 'listening_ports' needs another path: CivetWeb takes a digit followed by s or r for a TLS port.");
+        }
+
         return tls;
     }
 
+    [GeneratedRegex("[0-9][sr]")]
+    private static partial Regex DigitThenTlsMark();
+
     private static void CheckSocketPath(string path)
     {
-        const int Longest = 107; // sun_path, without its terminating NUL
+        const int Longest = 106; // sun_path has 108 bytes; CivetWeb leaves the last one free besides the NUL
         if (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > Longest)
         {
             throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {Longest} bytes.");

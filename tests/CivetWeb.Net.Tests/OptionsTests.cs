@@ -16,7 +16,7 @@ public sealed class OptionsTests
     private DirectoryInfo _directory = null!;
 
     [SetUp]
-    public void CreateDirectory() => _directory = Directory.CreateTempSubdirectory("cwo-");
+    public void CreateDirectory() => _directory = SocketFolder.Create();
 
     [TearDown]
     public void DeleteDirectory() => _directory.Delete(recursive: true);
@@ -233,12 +233,20 @@ public sealed class OptionsTests
         Assert.That(() => Http.StartServer((_, _) => 0, port, null), Throws.InstanceOf<ArgumentOutOfRangeException>());
     }
 
+    [TestCase("/tmp/app1server.sock")]
+    [TestCase("/tmp/2r")]
+    public void A_path_that_CivetWeb_would_take_for_a_TLS_port_is_refused(string path)
+    {
+        ArgumentException? error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, "x" + path));
+        Assert.That(error!.Message, Does.Contain(path).And.Contains("a digit followed by s or r"));
+    }
+
     [Test]
     public void A_path_too_long_for_a_socket_is_refused()
     {
-        string path = "/" + new string('p', 107);
+        string path = "/" + new string('p', 106);
         ArgumentException? error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, "x" + path));
-        Assert.That(error!.Message, Does.Contain("107 bytes"));
+        Assert.That(error!.Message, Does.Contain("106 bytes"));
     }
 
     [TestCase("127.0.0.1:0s")]

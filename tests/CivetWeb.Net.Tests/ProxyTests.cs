@@ -217,7 +217,7 @@ internal sealed class ProxyTests
     [Test]
     public void A_peer_on_a_Unix_domain_socket_can_be_trusted()
     {
-        DirectoryInfo directory = Directory.CreateTempSubdirectory("cwp-");
+        DirectoryInfo directory = SocketFolder.Create();
         try
         {
             string path = Path.Combine(directory.FullName, "s");
@@ -517,7 +517,7 @@ internal sealed class ProxyTests
         private const string Haproxy = "/usr/sbin/haproxy";
         private const string NginxStreamModule = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-        private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("cwp-");
+        private readonly DirectoryInfo _directory = SocketFolder.Create();
         private readonly StringBuilder _output = new();
         private readonly Process _process;
 

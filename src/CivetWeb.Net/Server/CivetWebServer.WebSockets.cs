@@ -43,4 +43,6 @@ public sealed partial class CivetWebServer
     }
 
     internal long NextWebSocketId() => Interlocked.Increment(ref _webSocketsOpened);
+
+    internal bool HasWebSocket(string path) => _webSockets.Has(path);
 }

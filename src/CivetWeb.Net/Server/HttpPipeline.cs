@@ -100,18 +100,27 @@ internal sealed class HttpPipeline(CivetWebServer server)
 
             if (response.Writer.HasFailed)
             {
-                // The client is gone, or was cut off for an error of the handler: only that is news.
-                if (e is not IOException and not OperationCanceledException)
+                // The client is gone, or was cut off for an error of the handler.
+                if (e is IOException or OperationCanceledException)
                 {
-                    server.ReportException(e, request.Path);
+                    ServerLog.RequestAborted(server.Logger, request.Method, request.Path, request.Info.RemoteAddress);
+                }
+                else
+                {
+                    ServerLog.HandlerFailed(server.Logger, e, request.Method, request.Path);
                 }
 
                 return;
             }
 
-            if (e is not BadRequestException)
+            if (e is BadRequestException refusal)
             {
-                server.ReportException(e, request.Path);
+                ServerLog.RequestRefused(
+                    server.Logger, request.Method, request.Path, request.Info.RemoteAddress, refusal.StatusCode, refusal.Message);
+            }
+            else
+            {
+                ServerLog.HandlerFailed(server.Logger, e, request.Method, request.Path);
             }
 
             if (response.HasStarted)
@@ -159,7 +168,11 @@ internal sealed class HttpPipeline(CivetWebServer server)
             }
         }
 
-        if (allow is null)
+        if (allow is null && server.HasWebSocket(request.Path))
+        {
+            throw new BadRequestException(400, "There is a WebSocket at this path, no page: it is opened with an upgrade request (RFC 6455, section 4.1).");
+        }
+        else if (allow is null)
         {
             AnswerError(request, response, 404, null);
         }

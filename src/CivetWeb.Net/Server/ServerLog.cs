@@ -38,9 +38,10 @@ internal static partial class ServerLog
     [LoggerMessage(10, LogLevel.Debug, "{Method} {Path} from {Remote}: {Status} in {Duration}.")]
     public static partial void RequestCompleted(ILogger logger, ServerLogText method, ServerLogText path, ServerLogText remote, int status, TimeSpan duration);
 
-    // reason: ours, such as "the body is larger than MaxRequestBodySize".
-    [LoggerMessage(11, LogLevel.Information, "Refused {Method} {Path} from {Remote} with {Status}: {Reason}.")]
-    public static partial void RequestRefused(ILogger logger, ServerLogText method, ServerLogText path, ServerLogText remote, int status, string reason);
+    // reason: what the client was told.
+    [LoggerMessage(11, LogLevel.Information, "Refused {Method} {Path} from {Remote} with {Status}: {Reason}")]
+    public static partial void RequestRefused(
+        ILogger logger, ServerLogText method, ServerLogText path, ServerLogText remote, int status, ServerLogText reason);
 
     [LoggerMessage(12, LogLevel.Error, "The handler of {Method} {Path} has failed.")]
     public static partial void HandlerFailed(ILogger logger, Exception exception, ServerLogText method, ServerLogText path);

@@ -83,6 +83,15 @@ public sealed partial class WebSocketHandshake
 
     internal HandshakeRejection? Rejection { get; private set; }
 
+    /// <summary>Gives the client a cookie with the answer, as <see cref="ServerResponse.SetCookie"/> does.</summary>
+    /// <param name="name">Its name, a token.</param>
+    /// <param name="value">Its value: ASCII without spaces, quotes, commas, semicolons and backslashes.</param>
+    /// <param name="options">What else holds for it; null for the defaults.</param>
+    /// <exception cref="ArgumentException">Name, value or an option is not allowed.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    public void SetCookie(string name, string value, CookieOptions? options = null) =>
+        ResponseHeaders.Add("Set-Cookie", ResponseCookie.Format(name, value, options ?? new CookieOptions()));
+
     /// <summary>
     /// Refuses the WebSocket: when OnHandshake is over the client gets an HTTP response with <see cref="ResponseHeaders"/>,
     /// and the connection closes. Of several calls the last one counts.

@@ -66,6 +66,9 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         }
     }
 
+    /// <summary>Whether a WebSocket can be opened at the path.</summary>
+    public bool Has(string path) => Array.Exists(Volatile.Read(ref _endpoints), endpoint => endpoint.Pattern.TryMatch(path, out _));
+
     public int Handle(ServerRequest request)
     {
         Connection connection = request.Connection;

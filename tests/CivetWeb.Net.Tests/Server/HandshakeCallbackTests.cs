@@ -22,14 +22,14 @@ internal sealed class HandshakeCallbackTests
             await Task.Yield();
             handshake.Subprotocol = "second";
             handshake.ResponseHeaders.Add("Set-Cookie", "a=1; HttpOnly");
-            handshake.ResponseHeaders.Add("Set-Cookie", "b=2");
+            handshake.SetCookie("b", "2", new() { Secure = true, MaxAge = TimeSpan.FromMinutes(1) });
             handshake.ResponseHeaders.Add("X-Text", "any \"text\"\t~");
         });
         using var client = new RawClient(server.Port);
         client.Send(RawClient.UpgradeRequest(extraHeaders: "Sec-WebSocket-Protocol: first, second\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"));
         Assert.That(client.ReadHead(), Is.EqualTo(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-            + "Sec-WebSocket-Protocol: second\r\nSet-Cookie: a=1; HttpOnly\r\nSet-Cookie: b=2\r\nX-Text: any \"text\"\t~\r\n\r\n"));
+            + "Sec-WebSocket-Protocol: second\r\nSet-Cookie: a=1; HttpOnly\r\nSet-Cookie: b=2; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax\r\nX-Text: any \"text\"\t~\r\n\r\n"));
     }
 
     [Test]
