@@ -46,13 +46,10 @@ internal static class Subprotocols
         ArgumentNullException.ThrowIfNull(names, parameterName);
         foreach (string name in names)
         {
-            if (string.IsNullOrEmpty(name) || name.AsSpan().ContainsAnyExcept(TokenCharacters))
+            if (!HeaderText.IsToken(name))
             {
                 throw new ArgumentException($"'{name}' is not a subprotocol name: it must be a token of RFC 9110, without spaces, commas or line breaks.", parameterName);
             }
         }
     }
-
-    internal static readonly System.Buffers.SearchValues<char> TokenCharacters =
-        System.Buffers.SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 }

@@ -35,12 +35,8 @@ public sealed partial class CivetWebServer
     /// <summary>Opens no more WebSockets at a path. Those that are open stay so.</summary>
     /// <param name="pattern">As it was mapped; the names of its parameters do not matter.</param>
     /// <returns>Whether it was mapped.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="pattern"/> is null.</exception>
-    public bool RemoveWebSocket(string pattern)
-    {
-        ArgumentNullException.ThrowIfNull(pattern);
-        return _webSockets.Remove(pattern);
-    }
+    /// <exception cref="ArgumentException">It is no pattern.</exception>
+    public bool RemoveWebSocket(string pattern) => _webSockets.Remove(RoutePattern.Parse(pattern, nameof(pattern)));
 
     internal long NextWebSocketId() => Interlocked.Increment(ref _webSocketsOpened);
 

@@ -83,7 +83,7 @@ internal ref struct ExtensionsHeader
             value.Append(_rest[i]);
         }
 
-        if (i == _rest.Length || value.Length == 0 || value.ToString().AsSpan().ContainsAnyExcept(Subprotocols.TokenCharacters))
+        if (i == _rest.Length || value.Length == 0 || value.ToString().AsSpan().ContainsAnyExcept(HeaderText.TokenCharacters))
         {
             return null;
         }
@@ -95,7 +95,7 @@ internal ref struct ExtensionsHeader
     private string? ReadToken()
     {
         SkipSpace();
-        int length = _rest.IndexOfAnyExcept(Subprotocols.TokenCharacters);
+        int length = _rest.IndexOfAnyExcept(HeaderText.TokenCharacters);
         length = length < 0 ? _rest.Length : length;
         if (length == 0)
         {

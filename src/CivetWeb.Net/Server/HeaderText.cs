@@ -6,10 +6,11 @@ namespace CivetWeb.Net;
 /// <summary>What may stand in a header line (RFC 9110, section 5).</summary>
 internal static class HeaderText
 {
-    private static readonly SearchValues<char> Token =
+    /// <summary>The characters of a token (section 5.6.2).</summary>
+    public static readonly SearchValues<char> TokenCharacters =
         SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
-    public static bool IsToken(ReadOnlySpan<char> text) => !text.IsEmpty && !text.ContainsAnyExcept(Token);
+    public static bool IsToken(ReadOnlySpan<char> text) => !text.IsEmpty && !text.ContainsAnyExcept(TokenCharacters);
 
     /// <exception cref="ArgumentException">It is no header name.</exception>
     public static void CheckName(string name, string parameterName)

@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Http;
 using System.Text;
 
 namespace CivetWeb.Net;
@@ -29,9 +27,8 @@ internal static class WebSocketHandshakeAnswer
     public static int Reject(WebSocketHandshake handshake, HandshakeRejection rejection)
     {
         byte[] body = Encoding.UTF8.GetBytes(rejection.Body);
-        using var reason = new HttpResponseMessage((HttpStatusCode)rejection.Status);
         var head = new StringBuilder("HTTP/1.1 ");
-        head.Append(rejection.Status).Append(' ').Append(reason.ReasonPhrase).Append("\r\n");
+        head.Append(rejection.Status).Append(' ').Append(ReasonPhrases.Of(rejection.Status)).Append("\r\n");
         if (body.Length > 0)
         {
             head.Append("Content-Type: ").Append(rejection.ContentType).Append("\r\n");

@@ -39,7 +39,7 @@ public sealed class WebSocketHandshakeHeaderCollection : IReadOnlyCollection<Key
             throw WebSocketHandshake.IsOver();
         }
 
-        if (name.AsSpan().ContainsAnyExcept(Subprotocols.TokenCharacters))
+        if (!HeaderText.IsToken(name))
         {
             throw new ArgumentException($"'{name}' is not the name of a header: it must be a token of RFC 9110, without spaces, colons or line breaks.", nameof(name));
         }

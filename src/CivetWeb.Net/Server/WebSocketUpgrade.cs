@@ -20,8 +20,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
     {
         lock (_gate)
         {
-            string shape = Shape(endpoint.Pattern.Text);
-            if (Array.Find(_endpoints, e => Shape(e.Pattern.Text) == shape) is { } other)
+            if (Array.Find(_endpoints, e => e.Pattern.Shape == endpoint.Pattern.Shape) is { } other)
             {
                 throw new ArgumentException($"The path '{endpoint.Pattern.Text}' is mapped already, as '{other.Pattern.Text}'.", parameterName);
             }
@@ -38,12 +37,11 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         }
     }
 
-    public bool Remove(string pattern)
+    public bool Remove(RoutePattern pattern)
     {
         lock (_gate)
         {
-            string shape = Shape(pattern);
-            WebSocketEndpoint[] left = [.. _endpoints.Where(e => Shape(e.Pattern.Text) != shape)];
+            WebSocketEndpoint[] left = [.. _endpoints.Where(e => e.Pattern.Shape != pattern.Shape)];
             bool removed = left.Length < _endpoints.Length;
             Volatile.Write(ref _endpoints, left);
             return removed;
@@ -120,10 +118,6 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
             connection.Context.Forget(connection);
         }
     }
-
-    /// <summary>What two patterns for the same paths have in common: their text without the parameters' names.</summary>
-    private static string Shape(string pattern) =>
-        string.Join('/', pattern.Split('/').Select(s => s.StartsWith("{*", StringComparison.Ordinal) ? "{*}" : s.StartsWith('{') ? "{}" : s));
 
     private static int Refuse(ServerRequest request, int status, string text, string? headers = null)
     {
