@@ -81,8 +81,8 @@ internal sealed class HandshakeCallbackTests
 
     [TestCase(300, "Multiple Choices")]
     [TestCase(401, "Unauthorized")]
-    [TestCase(499, "")]
-    [TestCase(599, "")]
+    [TestCase(499, "Status")]
+    [TestCase(599, "Status")]
     public async Task A_rejection_needs_no_body(int status, string reason)
     {
         await using RunningServer server = await StartAsync(handshake =>
