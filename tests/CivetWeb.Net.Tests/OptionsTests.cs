@@ -262,7 +262,7 @@ public sealed class OptionsTests
     public void A_certificate_that_is_none_does_not_start_nor_keep_the_port()
     {
         string certificate = CreateFile("text.pem", "This is no certificate.\n");
-        int port = FreePort();
+        int port = FreePort.Choose();
         Assert.That(
             () => Http.StartServer(_ => 0, ["listening_ports", $"127.0.0.1:{port}s", "ssl_certificate", certificate]),
             Throws.InstanceOf<CivetWebException>().With.Message.Not.Empty);
@@ -286,7 +286,7 @@ public sealed class OptionsTests
         using var other = new TcpListener(IPAddress.Loopback, 0);
         other.Start();
         int used = ((IPEndPoint)other.LocalEndpoint).Port;
-        int free = FreePort();
+        int free = FreePort.Choose();
         SocketException? error = Assert.Throws<SocketException>(() => Http.StartServer(_ => 0, $"127.0.0.1:{free},127.0.0.1:{used}"));
         Assert.That(error!.SocketErrorCode, Is.EqualTo(SocketError.AddressAlreadyInUse));
         AssertFree(free);
@@ -325,7 +325,7 @@ public sealed class OptionsTests
     [Test]
     public void Several_ports_are_listed_in_order()
     {
-        int fixedPort = FreePort();
+        int fixedPort = FreePort.Choose();
         using Context context = Http.StartServer(Answer, $"127.0.0.1:0, 127.0.0.1:{fixedPort},127.0.0.1:0");
         Assert.That(context.Ports, Has.Count.EqualTo(3));
         Assert.That(context.Ports[1], Is.EqualTo(new ServerPort(fixedPort, false, false)));
@@ -423,7 +423,7 @@ public sealed class OptionsTests
     [TestCase("+1.2.3.4 5")]
     public void A_bad_access_list_is_named_and_the_port_is_not_kept(string list)
     {
-        int port = FreePort();
+        int port = FreePort.Choose();
         ArgumentException? error = Assert.Throws<ArgumentException>(
             () => Http.StartServer(_ => 0, ["listening_ports", $"127.0.0.1:{port}", "access_control_list", list]).Dispose());
 
@@ -564,13 +564,6 @@ public sealed class OptionsTests
     }
 
     /// <summary>A port that nobody has; another program may take it, but hardly in this moment.</summary>
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
-    }
-
     private static void AssertFree(int port)
     {
         using var probe = new TcpListener(IPAddress.Loopback, port);

@@ -523,7 +523,7 @@ internal sealed class ProxyTests
 
         private ProxyProcess(ProxyKind kind, int backend)
         {
-            Port = FreePort();
+            Port = FreePort.Choose();
             string configuration = Path.Combine(_directory.FullName, "proxy.conf");
             bool nginx = kind is ProxyKind.Nginx or ProxyKind.NginxStream;
             File.WriteAllText(configuration, nginx ? NginxConfiguration(kind, backend) : HaproxyConfiguration(kind, backend));
@@ -590,13 +590,6 @@ internal sealed class ProxyTests
                     return _output.ToString();
                 }
             }
-        }
-
-        private static int FreePort()
-        {
-            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            return ((IPEndPoint)socket.LocalEndPoint!).Port;
         }
 
         private bool Accepts()

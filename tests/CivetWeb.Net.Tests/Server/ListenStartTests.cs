@@ -148,7 +148,7 @@ internal sealed class ListenStartTests
         try
         {
             string path = Path.Combine(directory.FullName, "s");
-            int port = ListenTests.FreePort();
+            int port = FreePort.Choose();
             CivetWebServerOptions options = ListenTests.With($"http://127.0.0.1:{port}", $"http://unix:{path}");
             options.UnixSocketMode = UnixFileMode.UserWrite;
             await using var server = new CivetWebServer(options);

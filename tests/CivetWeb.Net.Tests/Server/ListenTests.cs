@@ -146,7 +146,7 @@ internal sealed class ListenTests
     [Test]
     public async Task A_given_port_is_used()
     {
-        int port = FreePort();
+        int port = FreePort.Choose();
         await using RunningServer server = await StartAsync($"http://127.0.0.1:{port}");
         Assert.That(server.Port, Is.EqualTo(port));
     }
@@ -391,13 +391,6 @@ internal sealed class ListenTests
     }
 
     /// <summary>A port that nobody has; another program may take it, but hardly in this moment.</summary>
-    internal static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
-    }
-
     internal static CivetWebServerOptions With(params string[] listen)
     {
         var options = new CivetWebServerOptions();

@@ -124,7 +124,7 @@ internal sealed class RedirectTests
             ListenTests.SkipWithoutIPv6();
         }
 
-        int port = ListenTests.FreePort();
+        int port = FreePort.Choose();
         await using RunningServer server = await StartAsync(options =>
         {
             options.Listen.Add($"http://{serving}:{port}");
