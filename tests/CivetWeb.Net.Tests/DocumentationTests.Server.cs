@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Net;
 using System.Net.Http;
 using System.Net.Http.Headers;
@@ -177,6 +178,38 @@ internal sealed partial class DocumentationTests
         using HttpResponseMessage redirect = await plain.GetAsync(new Uri(server.EndPoints[1].Uri, "/me"));
         Assert.That((int)redirect.StatusCode, Is.EqualTo(308));
         Assert.That(redirect.Headers.Location, Is.EqualTo(new Uri(server.EndPoints[0].Uri, "/me")));
+    }
+
+    [Test]
+    public void The_hazards_of_the_server_API_name_only_files_and_tests_that_exist()
+    {
+        string[][] rows =
+        [
+            .. File.ReadLines(Path.Combine(Repository.Root, "docs", "hazards.md"))
+                .Where(line => line.StartsWith("| S", StringComparison.Ordinal)).Select(line => line.Split('|')),
+        ];
+        HashSet<string> names =
+        [
+            .. typeof(DocumentationTests).Assembly.GetTypes().SelectMany(t => t.GetMethods().Select(m => m.Name).Append(t.Name)),
+        ];
+        Assert.That(rows.Select(row => row[1].Trim()), Is.Not.Empty.And.EqualTo(Enumerable.Range(1, rows.Length).Select(i => $"S{i}")));
+        Assert.Multiple(() =>
+        {
+            foreach (string[] row in rows)
+            {
+                string[] files = Quoted(row[4]);
+                string[] tests = [.. Quoted(row[5]).Where(test => test != "tls")]; // of native/tests
+                Assert.That(files, Is.Not.Empty);
+                Assert.That(tests, Is.Not.Empty.And.SubsetOf(names), row[1]);
+                foreach (string file in files)
+                {
+                    string path = file.StartsWith("native/", StringComparison.Ordinal) ? file : "src/CivetWeb.Net/" + file;
+                    Assert.That(Path.Combine(Repository.Root, path), Does.Exist, row[1]);
+                }
+            }
+        });
+
+        static string[] Quoted(string cell) => [.. cell.Split('`').Where((_, i) => i % 2 == 1)];
     }
 
     private static async Task<HttpResponseMessage> PostAsync(RunningServer server, string json)
