@@ -26,7 +26,7 @@ internal sealed partial class DocumentationTests
     [TestCaseSource(nameof(Documents))]
     public void Every_csharp_block_is_a_region_of_compiled_code(string document)
     {
-        string[] source = File.ReadAllLines(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", "ReadmeExamples.cs"));
+        string[] source = Examples();
         string[] usings = [.. source.Where(IsUsing)];
         string[] regions = [.. Regions(source)];
         Assert.Multiple(() =>
@@ -35,7 +35,7 @@ internal sealed partial class DocumentationTests
             {
                 string[] head = [.. block.TakeWhile(line => IsUsing(line) || line.Length == 0)];
                 Assert.That(head.Where(IsUsing), Is.SubsetOf(usings), "using lines");
-                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of ReadmeExamples.cs");
+                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of ReadmeExamples.cs or ServerExamples.cs");
             }
 
             Assert.That(File.ReadLines(Path.Combine(Repository.Root, document)), Has.None.Match("^ *```(cs|c#|C#)\\b"), "C# blocks are ```csharp");
@@ -45,7 +45,7 @@ internal sealed partial class DocumentationTests
     [Test]
     public void Every_region_is_shown_somewhere()
     {
-        string[] source = File.ReadAllLines(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", "ReadmeExamples.cs"));
+        string[] source = Examples();
         IEnumerable<string> shown = Documents.SelectMany(document => Blocks(document, "csharp"))
             .Select(block => Normalise(block.SkipWhile(line => IsUsing(line) || line.Length == 0)));
         Assert.That(Regions(source), Is.Not.Empty.And.SubsetOf(shown));
@@ -131,28 +131,8 @@ internal sealed partial class DocumentationTests
     [Test]
     public async Task The_echo_example_runs()
     {
-        (TextReader originalIn, TextWriter originalOut) = (Console.In, Console.Out);
-        using var input = new BlockedReader();
-        using var output = new LineWriter();
-        Console.SetIn(input);
-        Console.SetOut(output);
-        Exception? failure = null;
-        var program = new Thread(() =>
+        string[] lines = await RunAsync(args => ReadmeExamples.Echo(args), "127.0.0.1:0", async output =>
         {
-            try
-            {
-                ReadmeExamples.Echo(["127.0.0.1:0"]);
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        program.Start();
-        try
-        {
-            await Eventually.IsTrueAsync(() => output.Lines.Length > 0 || !program.IsAlive, "the example listens");
-            Assert.That(failure, Is.Null);
             int port = new Uri(output.Lines[0].Split(' ')[2]).Port;
 
             using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TestServer.Patience };
@@ -172,18 +152,9 @@ internal sealed partial class DocumentationTests
             await client.CloseNormallyAsync();
             Assert.That(client.CloseStatus, Is.EqualTo(WebSocketCloseStatus.NormalClosure));
             await Eventually.IsTrueAsync(() => output.Lines.Length >= 5, "the four lines");
-        }
-        finally
-        {
-            input.PressEnter();
-            program.Join();
-            Console.SetIn(originalIn);
-            Console.SetOut(originalOut);
-        }
-
-        Assert.That(failure, Is.Null);
+        });
         Assert.That(
-            output.Lines[1..],
+            lines[1..],
             Is.EqualTo((string[])
             [
                 "WebSocket client connected: 127.0.0.1",
@@ -240,6 +211,51 @@ internal sealed partial class DocumentationTests
             client.Dispose();
         }
     }
+
+    /// <summary>A program that says where it listens and stops when Enter is pressed; what it has written.</summary>
+    private static async Task<string[]> RunAsync(Action<string[]> main, string argument, Func<LineWriter, Task> use)
+    {
+        (TextReader originalIn, TextWriter originalOut) = (Console.In, Console.Out);
+        using var input = new BlockedReader();
+        using var output = new LineWriter();
+        Console.SetIn(input);
+        Console.SetOut(output);
+        Exception? failure = null;
+        var program = new Thread(() =>
+        {
+            try
+            {
+                main([argument]);
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        program.Start();
+        try
+        {
+            await Eventually.IsTrueAsync(() => output.Lines.Length > 0 || !program.IsAlive, "the example listens");
+            Assert.That(failure, Is.Null);
+            await use(output);
+        }
+        finally
+        {
+            input.PressEnter();
+            program.Join();
+            Console.SetIn(originalIn);
+            Console.SetOut(originalOut);
+        }
+
+        Assert.That(failure, Is.Null);
+        return output.Lines;
+    }
+
+    private static string[] Examples() =>
+    [
+        .. ((string[])["ReadmeExamples.cs", "ServerExamples.cs"])
+            .SelectMany(file => File.ReadLines(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", file))),
+    ];
 
     private static bool IsUsing(string line) => line.StartsWith("using ", StringComparison.Ordinal) && !line.Contains('=') && line.EndsWith(';');
 
