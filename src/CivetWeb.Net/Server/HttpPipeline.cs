@@ -236,11 +236,12 @@ internal sealed class HttpPipeline(CivetWebServer server)
     private void AnswerError(ServerRequest request, ServerResponse response, int status, Exception? exception)
     {
         string? allow = response.Headers["Allow"];
+        bool keepsHeaders = exception is null;
         if (_error is { } handler)
         {
             try
             {
-                response.Reset(status);
+                response.Reset(status, keepsHeaders);
                 response.Headers["Allow"] = allow;
                 Call(request, handler(new ServerError(request, response, exception)));
                 if (response.HasStarted || response.Writer.HasContent)
@@ -252,6 +253,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
             catch (Exception e) when (e is not AbandonedException && !response.HasStarted && !response.Writer.HasFailed)
             {
                 server.ReportException(e, "the handler for errors");
+                keepsHeaders = false;
             }
             catch (Exception e) when (e is not AbandonedException)
             {
@@ -263,7 +265,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
             status = response.StatusCode;
         }
 
-        response.Reset(status);
+        response.Reset(status, keepsHeaders);
         response.Headers["Allow"] = allow;
         response.WriteText(exception is BadRequestException ? exception.Message + "\n" : $"{status} {ReasonPhrases.Of(status)}\n");
         response.Writer.Complete();

@@ -67,7 +67,10 @@ public sealed partial class ServerRequest
     /// <summary>A place for objects of the application's own.</summary>
     public IDictionary<object, object?> Items => _items ??= new Dictionary<object, object?>();
 
-    /// <summary>Cancelled when the answer cannot reach the client any more, and when the server has waited long enough while stopping.</summary>
+    /// <summary>
+    /// Cancelled when a stopping server has waited long enough. That the client is gone shows when its body is read or the
+    /// response is written (<see cref="System.IO.IOException"/>).
+    /// </summary>
     public CancellationToken Aborted { get; internal init; }
 
     internal Connection Connection { get; }

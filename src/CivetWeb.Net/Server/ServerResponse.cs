@@ -243,11 +243,17 @@ public sealed partial class ServerResponse
         });
     }
 
-    /// <summary>Forgets what has been set and written but not sent, for an error's own response.</summary>
-    internal void Reset(int status)
+    /// <summary>Forgets what has been written but not sent, for an error's own response.</summary>
+    /// <param name="status">Its status.</param>
+    /// <param name="keepsHeaders">Whether what handlers have set stays: unless one of them has failed, they meant it.</param>
+    internal void Reset(int status, bool keepsHeaders)
     {
         _writer.Reset();
-        Headers.Clear();
+        if (!keepsHeaders)
+        {
+            Headers.Clear();
+        }
+
         _statusCode = status;
     }
 

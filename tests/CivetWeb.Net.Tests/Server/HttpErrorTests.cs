@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Net;
 using System.Net.Http;
 using System.Text;
 using System.Threading.Tasks;
@@ -209,5 +210,21 @@ internal sealed class HttpErrorTests
         Assert.That(() => kept.WriteText("late"), Throws.TypeOf<ObjectDisposedException>());
         Assert.That(server.Log.Errors.Select(e => e.Exception), Has.Some.TypeOf<TimeoutException>());
         never.SetResult();
+    }
+
+    [Test]
+    public async Task What_Use_has_set_stays_unless_a_handler_fails()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server =>
+        {
+            server.Use((_, response) => response.Headers["X-Frame-Options"] = "DENY");
+            server.MapGet("/fails", (_, _) => throw new InvalidOperationException());
+        });
+        using HttpResponseMessage missing = await server.Client.GetAsync(server.Uri("/missing"));
+        Assert.That(missing.StatusCode, Is.EqualTo(HttpStatusCode.NotFound));
+        Assert.That(missing.Headers.GetValues("X-Frame-Options").Single(), Is.EqualTo("DENY"));
+        using HttpResponseMessage failed = await server.Client.GetAsync(server.Uri("/fails"));
+        Assert.That(failed.StatusCode, Is.EqualTo(HttpStatusCode.InternalServerError));
+        Assert.That(failed.Headers.Contains("X-Frame-Options"), Is.False);
     }
 }
