@@ -39,6 +39,26 @@ public sealed class ClosingTests
         Assert.That(shown, Is.EqualTo(reason), "the data callback sees the close");
     }
 
+    [TestCase(Api.Callbacks, 1000, "")]
+    [TestCase(Api.Callbacks, 1012, "restart")]
+    [TestCase(Api.Callbacks, 3000, "é")]
+    [TestCase(Api.Server, 1000, "")]
+    [TestCase(Api.Server, 1012, "restart")]
+    [TestCase(Api.Server, 3000, "é")]
+    public async Task The_client_is_told_the_code_and_reason_and_the_end_is_in_order(Api api, int code, string reason)
+    {
+        using EchoTarget server = EchoTarget.Start(api);
+        EchoCounts counts = server.MapClosing("/closing", code, reason);
+        using RawClient client = RawClient.Open(server.Port, "/closing");
+        (int first, byte[] payload) = client.ReadFrame();
+        Assert.That(first, Is.EqualTo(0x88));
+        Assert.That(payload, Is.EqualTo((byte[])[(byte)(code >> 8), (byte)code, .. Encoding.UTF8.GetBytes(reason)]));
+        Assert.That(counts.Closes, Is.Zero, "it waits for the client");
+        client.SendFrame(0x88, payload);
+        Assert.That(client.ReadsCleanEnd());
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 1, "the close callback, or the end of the handler");
+    }
+
     [Test]
     public async Task The_server_closes_with_a_code_and_a_reason()
     {
@@ -185,10 +205,10 @@ public sealed class ClosingTests
     }
 
     [Test]
-    public async Task A_client_that_vanishes_gives_one_close_callback()
+    public async Task A_client_that_vanishes_gives_one_close_callback([Values] Api api)
     {
-        using var server = new TestServer();
-        EchoCounts counts = server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api);
+        EchoCounts counts = server.Counts;
         for (int i = 0; i < 20; i++)
         {
             using RawClient client = RawClient.Open(server.Port);
@@ -198,8 +218,9 @@ public sealed class ClosingTests
             }
         }
 
-        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 20, "20 close callbacks");
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 20, "20 close callbacks, or ends of handlers");
         Assert.That(counts.Readies, Is.EqualTo(20));
+        await Eventually.IsTrueAsync(() => server.WebSocketCount == 0, "all places to be free");
     }
 
     [Test]

@@ -102,23 +102,58 @@ public sealed class HandshakeTests
         Assert.That(server.Exceptions.TryDequeue(out Exception? e) ? e.Message : null, Is.EqualTo("no"));
     }
 
-    [TestCase("/nothing")]
-    [TestCase("/WS")]
-    [TestCase("/ws/")]
-    [TestCase("/wsx")]
-    [TestCase("/ws/more")]
-    public void A_path_without_handler_is_a_complete_404(string path)
+    [Test]
+    public void A_path_without_handler_is_a_complete_404([Values] Api api, [Values("/nothing", "/WS", "/ws/", "/wsx", "/ws/more")] string path)
     {
-        using var server = new TestServer();
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api);
         Assert.That(RawClient.Exchange(server.Port, RawClient.UpgradeRequest(path)), Does.StartWith("HTTP/1.1 404 Not Found\r\n"));
     }
 
     [Test]
-    public async Task The_query_does_not_belong_to_the_path()
+    public void What_is_no_handshake_is_refused_with_a_complete_response([Values] Api api)
     {
-        using var server = new TestServer();
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api);
+        string good = RawClient.UpgradeRequest();
+        foreach ((string old, string changed, int status) in ((string, string, int)[])
+            [
+                ("GET", "POST", 405),
+                ("GET", "HEAD", 405),
+                ("HTTP/1.1", "HTTP/1.0", 400),
+                ("Version: 13", "Version: 12", 426),
+                ("Version: 13", "Version: 013", 426),
+                ("Sec-WebSocket-Version: 13\r\n", "", 426),
+                ("Host: localhost\r\n", "", 400),
+                ($"Sec-WebSocket-Key: {RawClient.Key}\r\n", "", 400),
+                (RawClient.Key, "short", 400),
+                (RawClient.Key, new string('A', 100), 400),
+                ("Upgrade: websocket", "Upgrade: websockets", 400),
+                ("Sec-WebSocket-Version", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version", 400),
+                ("Sec-WebSocket-Version", "Content-Length: 5\r\nSec-WebSocket-Version", 400),
+                ("Sec-WebSocket-Version", "Transfer-Encoding: chunked\r\nSec-WebSocket-Version", 400),
+            ])
+        {
+            string request = good.Replace(old, changed, StringComparison.Ordinal);
+            string response = RawClient.Exchange(server.Port, request);
+            Assert.That(response, Does.StartWith($"HTTP/1.1 {status} "), request);
+            int body = response.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4;
+            if (!request.StartsWith("HEAD", StringComparison.Ordinal))
+            {
+                Assert.That(response, Does.Contain($"Content-Length: {response.Length - body}\r\n"), request);
+            }
+
+            Assert.That(response.Contains("Sec-WebSocket-Version: 13\r\n", StringComparison.Ordinal), Is.EqualTo(status == 426), request);
+        }
+
+        Assert.That(server.Counts.Readies, Is.Zero);
+        using RawClient client = RawClient.Open(server.Port);
+        client.SendFrame(0x81, "fine"u8);
+        Assert.That(client.ReadFrame().Payload, Is.EqualTo("fine"u8.ToArray()));
+    }
+
+    [Test]
+    public async Task The_query_does_not_belong_to_the_path([Values] Api api)
+    {
+        using EchoTarget server = EchoTarget.Start(api);
         using ClientWebSocket client = await server.ConnectAsync("/ws?token=a%20b");
         await client.SendTextAsync("x");
         Assert.That(await client.ReceiveTextAsync(), Is.EqualTo("x"));
@@ -192,10 +227,31 @@ public sealed class HandshakeTests
     }
 
     [Test]
-    public async Task The_limit_per_address_leaves_others_alone()
+    public async Task At_the_limit_places_come_and_go([Values] Api api)
     {
-        using var server = new TestServer(("websocket_max_connections_per_address", "2"));
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { Threads = 8, MaxConnections = 3 });
+        for (int round = 0; round < 3; round++)
+        {
+            using ClientWebSocket a = await server.ConnectAsync();
+            using ClientWebSocket b = await server.ConnectAsync();
+            using ClientWebSocket c = await server.ConnectAsync();
+            string response = RawClient.Exchange(server.Port, RawClient.UpgradeRequest());
+            Assert.That(response, Does.StartWith("HTTP/1.1 503 Service Unavailable\r\n").And.Contain("Retry-After: "));
+            await a.SendTextAsync("in");
+            Assert.That(await a.ReceiveTextAsync(), Is.EqualTo("in"));
+            await a.CloseNormallyAsync();
+            b.Abort();
+            await c.CloseNormallyAsync();
+            await Eventually.IsTrueAsync(() => server.WebSocketCount == 0, "the places to be free again");
+        }
+
+        Assert.That(server.Counts.Readies, Is.EqualTo(9), "the refused ones never got in");
+    }
+
+    [Test]
+    public async Task The_limit_per_address_leaves_others_alone([Values] Api api)
+    {
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { MaxConnectionsPerAddress = 2 });
         using ClientWebSocket a = await server.ConnectAsync();
         using ClientWebSocket b = await server.ConnectAsync();
         Assert.That(RawClient.Exchange(server.Port, RawClient.UpgradeRequest()), Does.StartWith("HTTP/1.1 503 "));

@@ -12,14 +12,14 @@ using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
 
-/// <summary>Clients that stall, do not read, lie about sizes or vanish: each is gone in bounded time and disturbs nobody.</summary>
+/// <summary>Clients that stall, do not read, lie about sizes or vanish: each is gone in bounded time and disturbs nobody, with either API.</summary>
 public sealed class HostileClientTests
 {
     [Test]
-    public async Task A_client_that_answers_no_ping_is_dropped_and_one_that_does_stays()
+    public async Task A_client_that_answers_no_ping_is_dropped_and_one_that_does_stays([Values] Api api)
     {
         // Seconds to answer, so that a busy machine does not silence the honest one.
-        using var server = new TestServer(("websocket_ping_interval_ms", "50"), ("websocket_pong_timeout_ms", "5000"));
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { PingInterval = 50, PongTimeout = 5000 });
         EchoCounts honestCounts = server.MapEcho("/honest"), silentCounts = server.MapEcho("/silent");
         using ClientWebSocket honest = await server.ConnectAsync("/honest");
         Task<string> receiving = honest.ReceiveTextAsync(); // ClientWebSocket answers pings while it is receiving
@@ -34,10 +34,10 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public async Task A_client_that_trickles_a_frame_is_dropped_all_the_same()
+    public async Task A_client_that_trickles_a_frame_is_dropped_all_the_same([Values] Api api)
     {
-        using var server = new TestServer(("websocket_frame_timeout_ms", "300"));
-        EchoCounts counts = server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { FrameTimeout = 300 });
+        EchoCounts counts = server.Counts;
         using RawClient client = RawClient.Open(server.Port);
         byte[] frame = client.Frame(0x82, new byte[5000]);
         var watch = Stopwatch.StartNew();
@@ -59,10 +59,9 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public async Task A_slow_upload_that_makes_progress_is_let_finish()
+    public async Task A_slow_upload_that_makes_progress_is_let_finish([Values] Api api)
     {
-        using var server = new TestServer(("websocket_frame_timeout_ms", "2000"), ("websocket_ping_interval_ms", "1500"), ("websocket_pong_timeout_ms", "2000"));
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { FrameTimeout = 2000, PingInterval = 1500, PongTimeout = 2000 });
         using RawClient client = RawClient.Open(server.Port);
         byte[] payload = new byte[100_000];
         byte[] frame = client.Frame(0x82, payload);
@@ -83,23 +82,21 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public async Task A_writer_to_a_client_that_does_not_read_gets_minus_one_in_bounded_time()
+    public async Task A_writer_to_a_client_that_does_not_read_is_told_in_bounded_time([Values] Api api)
     {
-        using var server = new TestServer(("websocket_send_timeout_ms", "300"));
-        var ready = new TaskCompletionSource<Connection>();
-        int closes = 0;
-        Http.SetWebSocketHandler(server.Context, "/ws", null, (c, _) => ready.TrySetResult(c), null, (_, _) => Interlocked.Increment(ref closes));
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { SendTimeout = 300 });
+        EchoCounts counts = server.Counts;
         using RawClient deaf = RawClient.Open(server.Port);
-        Connection connection = await ready.Task.WaitAsync(TestServer.Patience);
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == 1, "it is ready");
         byte[] data = new byte[1 << 20];
         int written = 0;
-        while (Http.WriteBinaryToWebSocket(connection, data) == data.Length)
+        while (await server.TrySendToLastAsync(data).WaitAsync(TestServer.Patience))
         {
             Assert.That(++written, Is.LessThan(1000), "the kernel does not buffer that much");
         }
 
-        Assert.That(Http.WriteBinaryToWebSocket(connection, data), Is.EqualTo(-1));
-        await Eventually.IsTrueAsync(() => Volatile.Read(ref closes) == 1, "the close callback");
+        Assert.That(await server.TrySendToLastAsync(data), Is.False);
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 1, "the close callback, or the end of the handler");
     }
 
     [Test]
@@ -147,14 +144,11 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public async Task Fifty_stalled_and_fifty_deaf_clients_are_gone_in_time_and_an_honest_one_does_not_notice()
+    public async Task Fifty_stalled_and_fifty_deaf_clients_are_gone_in_time_and_an_honest_one_does_not_notice([Values] Api api)
     {
         const int Each = 50;
-        using var server = new TestServer(
-            ("num_threads", "120"),
-            ("websocket_frame_timeout_ms", "1500"),
-            ("websocket_send_timeout_ms", "1500"));
-        EchoCounts counts = server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { Threads = 120, FrameTimeout = 1500, SendTimeout = 1500 });
+        EchoCounts counts = server.Counts;
         using ClientWebSocket honest = await server.ConnectAsync();
         var hostile = new List<RawClient>();
         byte[] frame = [];
@@ -186,7 +180,7 @@ public sealed class HostileClientTests
 
         var times = new List<double>();
         var watch = Stopwatch.StartNew();
-        while (server.Context.WebSocketCount > 1 && watch.Elapsed < TestServer.Patience)
+        while (server.WebSocketCount > 1 && watch.Elapsed < TestServer.Patience)
         {
             long start = Stopwatch.GetTimestamp();
             await honest.SendTextAsync("hello");
@@ -197,7 +191,7 @@ public sealed class HostileClientTests
 
         times.Sort();
         TestContext.Out.WriteLine($"all gone after {watch.ElapsedMilliseconds} ms; honest echo median {times[times.Count / 2]:F3} ms, worst {times[^1]:F1} ms");
-        Assert.That(server.Context.WebSocketCount, Is.EqualTo(1));
+        Assert.That(server.WebSocketCount, Is.EqualTo(1));
         Assert.That(counts.Closes, Is.EqualTo(2 * Each));
         foreach (RawClient client in hostile)
         {
@@ -206,15 +200,14 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public void A_header_of_two_gigabytes_costs_no_memory()
+    public void A_header_of_two_gigabytes_costs_no_memory([Values] Api api)
     {
         if (!OperatingSystem.IsLinux())
         {
             Assert.Ignore("Reads /proc.");
         }
 
-        using var server = new TestServer();
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api);
         using (RawClient warm = RawClient.Open(server.Port))
         {
             warm.SendFrame(0x81, "x"u8);
@@ -239,18 +232,16 @@ public sealed class HostileClientTests
     }
 
     [Test]
-    public async Task A_close_that_is_never_answered_ends_in_bounded_time()
+    public async Task A_close_that_is_never_answered_ends_in_bounded_time([Values] Api api)
     {
-        using var server = new TestServer(("websocket_close_timeout_ms", "200"));
-        EchoCounts counts = server.MapEcho("/echo");
-        int closes = 0;
-        Http.SetWebSocketHandler(server.Context, "/ws", null, (c, _) => Http.CloseWebSocket(c, 1001, "done"), null, (_, _) => Interlocked.Increment(ref closes));
-        using RawClient client = RawClient.Open(server.Port);
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { CloseTimeout = 200 });
+        EchoCounts counts = server.MapClosing("/closing", 1001, "done");
+        using RawClient client = RawClient.Open(server.Port, "/closing");
         Assert.That(client.ReadClose(), Is.EqualTo(1001));
-        await Eventually.IsTrueAsync(() => Volatile.Read(ref closes) == 1, "the close callback");
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 1, "the close callback");
 
         // One that goes on sending instead of answering, too.
-        using RawClient noisy = RawClient.Open(server.Port);
+        using RawClient noisy = RawClient.Open(server.Port, "/closing");
         Task sending = Task.Run(() =>
         {
             try
@@ -265,27 +256,25 @@ public sealed class HostileClientTests
                 // cut off
             }
         });
-        await Eventually.IsTrueAsync(() => Volatile.Read(ref closes) == 2, "the noisy client's close callback");
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Closes) == 2, "the noisy client's close callback");
         await sending.WaitAsync(TestServer.Patience);
-        Assert.That(counts.Closes, Is.Zero);
+        Assert.That(server.Counts.Closes, Is.Zero);
     }
 
     [Test]
-    public void A_handshake_that_stalls_ends_in_bounded_time()
+    public void A_handshake_that_stalls_ends_in_bounded_time([Values] Api api)
     {
-        using var server = new TestServer(("request_timeout_ms", "300"));
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestTimeout = 300 });
         using var client = new RawClient(server.Port);
         client.Send("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: webso");
         client.ReadToEnd(); // returns only because the server hangs up
     }
 
     [Test]
-    public async Task Random_requests_never_take_the_server_down([Range(1, 4)] int seed)
+    public async Task Random_requests_never_take_the_server_down([Values] Api api, [Range(1, 4)] int seed)
     {
         var random = new Random(seed);
-        using var server = new TestServer(("request_timeout_ms", "3000"), ("num_threads", "32"));
-        server.MapEcho();
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestTimeout = 3000, Threads = 32 });
         string[] pieces =
         [
             "GET ", "POST ", "HEAD ", "/ws", "/", "*", "http://x/ws", " HTTP/1.1\r\n", " HTTP/1.0\r\n", " HTTP/9.9\r\n", "\r\n", "\n", ": ", "Host: x\r\n",

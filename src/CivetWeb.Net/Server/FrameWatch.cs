@@ -23,11 +23,15 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     private long _payloadLeft;
     private long _messageSize;
     private int _trickle;
+    private long _seenAt = Environment.TickCount64; // when something came last
 
     /// <summary>Whether a frame has begun and not ended.</summary>
     public bool IsInsideFrame => _headerSize > 0 || _payloadLeft > 0;
 
-    /// <summary>When the client last sent something worth the name, as <see cref="Environment.TickCount64"/>.</summary>
+    /// <summary>
+    /// When the client last sent something worth the name or began a frame, as <see cref="Environment.TickCount64"/>, later by
+    /// the time in which nobody wanted to read.
+    /// </summary>
     public long ProgressAt { get; private set; } = Environment.TickCount64;
 
     /// <summary>The close code for what was wrong; 0: nothing.</summary>
@@ -36,8 +40,16 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     /// <summary>Whether a Close frame without code has come; .NET's WebSocket shows it as 1000.</summary>
     public bool IsCloseWithoutCode { get; private set; }
 
-    /// <summary>The client is waited for from now on.</summary>
-    public void Restart() => ProgressAt = Environment.TickCount64;
+    /// <summary>
+    /// The client is waited for from now on. What has passed since something came is not its fault; the rest is, or each byte
+    /// of a trickle would buy it more time.
+    /// </summary>
+    public void Resume()
+    {
+        long now = Environment.TickCount64;
+        ProgressAt += now - _seenAt;
+        _seenAt = now;
+    }
 
     /// <summary>Looks at what has come; how many of the bytes are in order.</summary>
     public int Follow(ReadOnlySpan<byte> bytes)
@@ -45,6 +57,13 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
         if (Violation != 0)
         {
             return 0;
+        }
+
+        _seenAt = Environment.TickCount64;
+        if (!IsInsideFrame)
+        {
+            ProgressAt = _seenAt;
+            _trickle = 0;
         }
 
         _trickle += bytes.Length;
@@ -89,7 +108,7 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
         if (progress)
         {
             _trickle = 0;
-            ProgressAt = Environment.TickCount64;
+            ProgressAt = _seenAt;
         }
 
         return bytes.Length;

@@ -150,7 +150,7 @@ internal sealed class SessionStream : Stream
 
             _destination = buffer;
             _mayReadFirst = own;
-            _frames.Restart();
+            _frames.Resume();
             _reading.Begin(inline: own);
         }
 
