@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.IO;
 using System.Linq;
 using System.Net.WebSockets;
 using System.Text;
@@ -18,9 +17,7 @@ namespace CivetWeb.Net.Tests;
 [TestFixture]
 internal sealed class ClientTests
 {
-    private const string Python = "/usr/bin/python3"; // Debian's, which has Debian's packages
-
-    private static readonly string[] Clients = ["dotnet", "python", "node"];
+    private static readonly string[] Clients = ["dotnet", "python-websockets", "node-ws"];
 
     private EchoServerProcess _server = null!;
 
@@ -69,35 +66,9 @@ internal sealed class ClientTests
         }
     }
 
-    private IClient Start(string name, string mode)
-    {
-        string folder = Path.Combine(Repository.Root, "tests", "clients");
-        string url = _server.WebSocketUri.ToString();
-        switch (name)
-        {
-            case "python":
-                if (!EchoServerProcess.TryRun(Python, "-c", "import websockets"))
-                {
-                    Repository.Missing($"{Python} with the package websockets is missing (Debian, Ubuntu: apt-get install python3-websockets)");
-                }
-
-                return new ProcessClient(Python, Path.Combine(folder, "echo_client.py"), mode, url);
-            case "node":
-                if (!EchoServerProcess.TryRun("node", "--version"))
-                {
-                    Repository.Missing("Node.js is missing (Debian, Ubuntu: apt-get install nodejs npm)");
-                }
-
-                if (!File.Exists(Path.Combine(folder, "node_modules", "ws", "package.json")))
-                {
-                    Repository.Missing("the npm package ws is missing (run tests/clients/install.sh)");
-                }
-
-                return new ProcessClient("node", Path.Combine(folder, "echo_client.mjs"), mode, url);
-            default:
-                return new DotNetClient(_server.WebSocketUri, mode);
-        }
-    }
+    private IClient Start(string name, string mode) => name == "dotnet"
+        ? new DotNetClient(_server.WebSocketUri, mode)
+        : new ProcessClient(ClientPrograms.Command(name, mode, _server.WebSocketUri.ToString()));
 
     private interface IClient : IDisposable
     {

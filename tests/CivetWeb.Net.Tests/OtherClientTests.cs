@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -16,9 +15,7 @@ namespace CivetWeb.Net.Tests;
 [TestFixture]
 internal sealed class OtherClientTests
 {
-    private const string Python = "/usr/bin/python3"; // Debian's, which has Debian's packages
-
-    private static readonly string[] Clients = ["websocket-client", "node"];
+    private static readonly string[] Clients = ["python-websocket-client", "node"];
 
     private EchoServerProcess _server = null!;
 
@@ -82,39 +79,5 @@ internal sealed class OtherClientTests
         }
     }
 
-    private string[] Command(string name, string mode)
-    {
-        string folder = Path.Combine(Repository.Root, "tests", "clients");
-        string url = _server.WebSocketUri.ToString();
-        if (name == "websocket-client")
-        {
-            if (!EchoServerProcess.TryRun(Python, "-c", "import websocket; websocket.create_connection"))
-            {
-                Repository.Missing($"{Python} with the package websocket-client is missing (Debian, Ubuntu: apt-get install python3-websocket)");
-            }
-
-            return [Python, Path.Combine(folder, "echo_websocket_client.py"), mode, url];
-        }
-
-        if (!EchoServerProcess.TryRun("node", "--version"))
-        {
-            Repository.Missing("Node.js is missing (Debian, Ubuntu: apt-get install nodejs)");
-        }
-
-        const string Check = "process.exit(typeof WebSocket === 'function' ? 0 : 1)";
-        string script = Path.Combine(folder, "echo_builtin.mjs");
-        if (EchoServerProcess.TryRun("node", "-e", Check))
-        {
-            return ["node", script, mode, url];
-        }
-
-        const string Flag = "--experimental-websocket";
-        if (!EchoServerProcess.TryRun("node", Flag, "-e", Check))
-        {
-            // Not a missing tool: Debian 12's is older.
-            Assert.Ignore("This Node.js has no WebSocket of its own; 22 has, and 20 with " + Flag + ".");
-        }
-
-        return ["node", Flag, "--no-warnings", script, mode, url];
-    }
+    private string[] Command(string name, string mode) => ClientPrograms.Command(name, mode, _server.WebSocketUri.ToString());
 }

@@ -371,12 +371,12 @@ internal sealed class SessionStream : Stream
 
             if (read)
             {
-                _reading.SetException(new ObjectDisposedException(nameof(SessionStream)));
+                _reading.SetExceptionLater(new ObjectDisposedException(nameof(SessionStream)));
             }
 
             if (write)
             {
-                _writing.SetException(new ObjectDisposedException(nameof(SessionStream)));
+                _writing.SetExceptionLater(new ObjectDisposedException(nameof(SessionStream)));
             }
 
             Loop.Wake();
@@ -480,6 +480,16 @@ internal sealed class SessionStream : Stream
         public void SetResult(int result) => _core.SetResult(result);
 
         public void SetException(Exception exception) => _core.SetException(exception);
+
+        /// <summary>
+        /// For whoever disposes of the stream: .NET's keep-alive does under its WebSocket's lock, and what goes on from here may
+        /// wait for a cancellation that waits for that lock.
+        /// </summary>
+        public void SetExceptionLater(Exception exception)
+        {
+            _core.RunContinuationsAsynchronously = true;
+            _core.SetException(exception);
+        }
 
         public int GetResult(short token) => _core.GetResult(token);
 
