@@ -31,8 +31,8 @@ internal sealed partial class ServerBrowserTests
             s.MapStaticFiles("/", Path.Combine(Repository.Root, "tests", "clients", "site"));
             s.MapPost("/sum/{name}", async (request, response) =>
             {
-                Pair pair = (await request.ReadJsonAsync(JsonTypes.Default.Pair))!;
-                await response.WriteJsonAsync(new Sum(request.Route["name"], pair.X + pair.Y), JsonTypes.Default.Sum);
+                Pair pair = (await request.ReadJsonAsync(BrowserJson.Default.Pair))!;
+                await response.WriteJsonAsync(new Sum(request.Route["name"], pair.X + pair.Y), BrowserJson.Default.Sum);
             });
             s.MapPost("/login", async (request, response) =>
                 response.SetCookie("name", (await request.ReadFormAsync())["name"]!, new CookieOptions { HttpOnly = true }));
@@ -130,5 +130,5 @@ internal sealed partial class ServerBrowserTests
 
     [JsonSerializable(typeof(Pair))]
     [JsonSerializable(typeof(Sum))]
-    private sealed partial class JsonTypes : JsonSerializerContext;
+    private sealed partial class BrowserJson : JsonSerializerContext;
 }
