@@ -28,13 +28,14 @@ const browser = await chromium.launch({
 
 const complaints = [];
 
-/** A page that reports what it complains of; a failed WebSocket is in the console too and no complaint. */
+/** A page that reports what it complains of; a failed WebSocket is in the console too and no complaint, nor is the icon it looks for. */
 async function open() {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() === "error" && !message.text().startsWith("WebSocket connection to ")) {
+    const { url: source } = message.location();
+    if (message.type() === "error" && !message.text().startsWith("WebSocket connection to ") && !source.endsWith("/favicon.ico")) {
       complaints.push(message.text());
     }
   });
