@@ -104,7 +104,7 @@ fi
 
 target=civetweb_net
 [ -z "$run_tests" ] || target=all
-[ "$preset" != fuzz ] || target=fuzz_reader
+[ "$preset" != fuzz ] || target=fuzzers
 if ! cmake --build --preset "$preset" --target "$target" >"$log" 2>&1; then
     if grep -q '^CMake Error' "$log"; then
         fail "$(cmake_reason) (log: $log)"

@@ -57,7 +57,7 @@ struct cwn_session {
 
 	/* of a transport (session_pull.c), on the own thread or under state_lock */
 	unsigned char *early; /* input that came with the request */
-	size_t early_size;
+	atomic_size_t early_size; /* waiting looks at it without the lock */
 	bool hung_up;
 	uint64_t stalled_at; /* since when the peer takes no output; 0: it does */
 
@@ -66,6 +66,7 @@ struct cwn_session {
 	unsigned char *output;
 	size_t output_start; /* sent before it; a transport's only */
 	size_t output_size;
+	bool output_moved; /* the peer has taken some; a transport's only */
 	uint64_t close_deadline;
 	cwn_bytes leaving; /* taken from the queue, partly sent */
 

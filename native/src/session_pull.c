@@ -19,7 +19,7 @@ cwn_session_begin(cwn_session *session)
 	cwn_own_session = session;
 	/* What CivetWeb has read behind the request is the first input. */
 	session->early = (unsigned char *)conn->buf + conn->request_len;
-	session->early_size = (size_t)(conn->data_len - conn->request_len);
+	atomic_store(&session->early_size, (size_t)(conn->data_len - conn->request_len));
 	mg_set_thread_name("wsock");
 	return 1;
 }
@@ -37,11 +37,12 @@ cwn_session_read(cwn_session *session, char *buffer, size_t size)
 	 * another client's, during the call. */
 	pthread_mutex_lock(&session->state_lock);
 	if (session->attached && !atomic_load(&session->failed)) {
-		if (session->early_size > 0) {
-			size_t count = (size < session->early_size) ? size : session->early_size;
+		size_t early_size = atomic_load(&session->early_size);
+		if (early_size > 0) {
+			size_t count = (size < early_size) ? size : early_size;
 			memcpy(buffer, session->early, count);
 			session->early += count;
-			session->early_size -= count;
+			atomic_store(&session->early_size, early_size - count);
 			n = (int)count;
 		} else {
 			n = cwn_session_receive(session, buffer, size, &more);
@@ -73,6 +74,7 @@ cwn_session_try_output(cwn_session *session)
 			return -1;
 		}
 		session->output_start += (size_t)n;
+		session->output_moved = true;
 	}
 	session->output_start = session->output_size = 0;
 	return 1;
@@ -102,6 +104,7 @@ cwn_session_write_plain(cwn_session *session, const unsigned char *data, size_t 
 			cwn_session_abort(session);
 			return -1;
 		}
+		session->output_moved = true;
 		if ((size_t)n < waiting) {
 			session->output_start += (size_t)n;
 		} else {
@@ -168,14 +171,18 @@ cwn_session_send_output(cwn_session *session)
 {
 	uint32_t timeout = session->options.send_timeout_ms;
 	int flushed = -1;
+	bool moved;
 	pthread_mutex_lock(&session->send_lock);
 	if (session->attached && !atomic_load(&session->failed)) {
 		flushed = cwn_session_try_output(session);
 	}
+	/* Here, or in a write since the last time: writes fill up what has left. */
+	moved = session->output_moved;
+	session->output_moved = false;
 	pthread_mutex_unlock(&session->send_lock);
 	if (flushed != 0) {
 		session->stalled_at = 0;
-	} else if (session->stalled_at == 0) {
+	} else if (moved || (session->stalled_at == 0)) {
 		session->stalled_at = cwn_now_ms();
 	} else if ((timeout != 0) && (cwn_now_ms() - session->stalled_at >= timeout)) {
 		cwn_session_abort(session);
@@ -192,7 +199,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 	if (session == NULL) {
 		return CWN_HUNG_UP;
 	}
-	if (((events & CWN_CAN_READ) != 0) && (session->early_size > 0)) {
+	if (((events & CWN_CAN_READ) != 0) && (atomic_load(&session->early_size) > 0)) {
 		return CWN_CAN_READ;
 	}
 	for (;;) {

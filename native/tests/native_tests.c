@@ -10,6 +10,7 @@
 #include "test_proxy_header.h"
 #include "test_soak.h"
 #include "test_tls.h"
+#include "test_pull.h"
 
 static const struct {
 	const char *name;
@@ -30,6 +31,9 @@ static const struct {
     {"proxy_header", test_proxy_header},
     {"tls", test_tls},
     {"soak", test_soak},
+    {"pull", test_pull},
+    {"pull_soak", test_pull_soak},
+    {"pull_soak_tls", test_pull_soak_tls},
 };
 
 int
