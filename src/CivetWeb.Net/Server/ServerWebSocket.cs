@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using System.Linq;
 using System.Net.WebSockets;
 using System.Threading;
 using System.Threading.Tasks;
@@ -24,6 +25,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private readonly long _id;
     private readonly long _began = Stopwatch.GetTimestamp();
     private readonly TimeSpan _closeTimeout;
+    private bool _isWithoutPong;
 
     private ServerWebSocket(
         WebSocketHandshake handshake, WebSocketEndpoint endpoint, WebSocketDeflateOptions? deflate, SessionHandle session)
@@ -123,7 +125,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
             ServerLog.MessageTooLarge(Logger, _id, Request.RemoteEndPoint, _webSocket.MaxMessageSize);
         }
 
-        if (_loop.CutBecause is { } reason)
+        if ((_isWithoutPong ? "the client has not answered a ping in time" : _loop.CutBecause) is { } reason)
         {
             ServerLog.WebSocketAborted(Logger, _id, Request.RemoteEndPoint, reason);
         }
@@ -156,7 +158,12 @@ internal sealed class ServerWebSocket : IWebSocketControl
             // What the token is for.
             status = WebSocketCloseStatus.EndpointUnavailable;
         }
-        catch (WebSocketException) when (_webSocket.State is not WebSocketState.Open)
+        catch (OperationCanceledException e) when (_webSocket.State is WebSocketState.Aborted)
+        {
+            // .NET's way to say that somebody has aborted it: the handler, or its own keep-alive, whose exception is inside.
+            _isWithoutPong = e.InnerException is AggregateException { InnerExceptions: var inner } && inner.Any(i => i is WebSocketException);
+        }
+        catch (WebSocketException) when (_webSocket.State is not WebSocketState.Open || _stream.HasEnded || _loop.IsLost)
         {
             // The client has gone, or broke the protocol: no fault of the handler's.
         }

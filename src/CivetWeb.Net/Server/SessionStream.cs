@@ -188,6 +188,7 @@ internal sealed class SessionStream : Stream
 
             if (n < 0 || Loop.IsLost)
             {
+                Volatile.Write(ref _ended, true);
                 return ValueTask.FromException(ConnectionLost());
             }
 
@@ -287,6 +288,11 @@ internal sealed class SessionStream : Stream
             {
                 _source = _source[n..];
                 return;
+            }
+
+            if (n < 0)
+            {
+                Volatile.Write(ref _ended, true);
             }
 
             EndWrite();
