@@ -34,7 +34,7 @@ typedef struct cwn_session_options {
 	uint32_t ping_interval_ms; /* silence after which a ping is sent */
 	uint32_t pong_timeout_ms;  /* silence after that ping which ends it */
 	uint32_t frame_timeout_ms; /* a frame begun must make progress in this */
-	uint32_t send_timeout_ms;  /* one write; then the session is aborted */
+	uint32_t send_timeout_ms;  /* a peer that takes nothing; then it is aborted */
 	uint32_t close_timeout_ms; /* for the peer's half of the closing */
 	uint32_t max_queue_size;   /* bytes posted and not sent; more: aborted */
 } cwn_session_options;

@@ -349,12 +349,21 @@ cwn_session_wait_writable(cwn_session *session, uint64_t deadline)
 	return true;
 }
 
+/* Less than this many bytes are not progress: a peer that sends or takes a few
+ * now and then must not hold a thread for ever. */
+enum { CWN_PROGRESS = 4096 };
+
 /* Sends all parts, or aborts the session: half a frame must be the last thing
- * a stream carries. Under send_lock. */
+ * a stream carries. send_timeout_ms is for a peer that takes nothing; one that
+ * goes on reading gets it all, however large. Under send_lock. */
 static bool
 cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
 {
+	/* poll calls a socket writable when much of its buffer is free, which for a
+	 * slow peer can take long; a try now and then finds what is free before. */
+	enum { TRY_AGAIN_MS = 500 };
 	uint64_t deadline = 0;
+	size_t progress = 0;
 
 	while (count > 0) {
 		int n;
@@ -366,13 +375,26 @@ cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
 			if ((deadline == 0) && (session->options.send_timeout_ms != 0)) {
 				deadline = cwn_now_ms() + session->options.send_timeout_ms;
 			}
-			if (!cwn_session_wait_writable(session, deadline)) {
+			if ((deadline != 0) && (cwn_now_ms() >= deadline)) {
 				n = -2;
+			} else {
+				uint64_t again = cwn_now_ms() + TRY_AGAIN_MS;
+				(void)cwn_session_wait_writable(session,
+				                                ((deadline != 0) && (deadline < again))
+				                                    ? deadline
+				                                    : again);
 			}
 		}
 		if (n == -2) {
 			cwn_session_abort(session);
 			return false;
+		}
+		if (n > 0) {
+			progress += (size_t)n;
+			if (progress >= CWN_PROGRESS) {
+				progress = 0;
+				deadline = 0;
+			}
 		}
 		while ((count > 0) && (n >= 0) && ((size_t)n >= parts->size)) {
 			n -= (int)parts->size;

@@ -15,10 +15,6 @@ typedef struct cwn_loop {
 	uint64_t queue_stalled_at; /* since when the peer takes no queued frame; 0: it does */
 } cwn_loop;
 
-/* Less than this many bytes of a frame are not progress: a peer that sends one
- * now and then must not hold a thread for ever. */
-enum { CWN_PROGRESS = 4096 };
-
 typedef enum cwn_wait_result {
 	CWN_READABLE,
 	CWN_WRITABLE, /* only waited for while frames are queued */

@@ -189,8 +189,8 @@ public static class Http
 
     /// <summary>Sends a frame to a WebSocket (<c>mg_websocket_write</c>): one call, one frame, one packet if it fits.</summary>
     /// <remarks>
-    /// Frames of several threads never mix. The call waits for a client that reads slowly, up to
-    /// <c>websocket_send_timeout_ms</c>; then the connection is cut and this and every later write returns -1. Inside a
+    /// Frames of several threads never mix. The call waits for a client that reads slowly; when it takes less
+    /// than 4096 bytes in <c>websocket_send_timeout_ms</c> the connection is cut, and this and every later write returns -1. Inside a
     /// data callback, while more messages of that client are waiting, output may be gathered and sent a moment later.
     /// </remarks>
     /// <param name="connection">The WebSocket.</param>

@@ -82,6 +82,31 @@ public sealed class HostileClientTests
     }
 
     [Test]
+    public async Task A_client_that_reads_slowly_gets_a_large_message_whole([Values] Api api)
+    {
+        const int Size = 12_000_000;
+        const int HeaderSize = 10;
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { SendTimeout = 1000 });
+        EchoCounts counts = server.Counts;
+        using RawClient slow = RawClient.Open(server.Port);
+        slow.Socket.ReceiveBufferSize = 64 * 1024;
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == 1, "it is ready");
+        Task<bool> sending = server.TrySendToLastAsync(new byte[Size]);
+        await Task.Run(async () =>
+        {
+            // Some seconds in all, several times the time-out.
+            for (int received = 0; received < Size + HeaderSize;)
+            {
+                int n = Math.Min(64 * 1024, Size + HeaderSize - received);
+                slow.ReadExactly(n);
+                received += n;
+                await Task.Delay(20);
+            }
+        });
+        Assert.That(await sending.WaitAsync(TestServer.Patience));
+    }
+
+    [Test]
     public async Task A_writer_to_a_client_that_does_not_read_is_told_in_bounded_time([Values] Api api)
     {
         using EchoTarget server = EchoTarget.Start(api, new EchoSettings { SendTimeout = 300 });

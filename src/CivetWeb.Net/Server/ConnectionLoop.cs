@@ -24,6 +24,12 @@ internal sealed class ConnectionLoop : SynchronizationContext
     /// <summary>How long an idle connection keeps its receive buffer.</summary>
     private const int IdleMilliseconds = 1_000;
 
+    /// <summary>
+    /// How often a waiting write is tried again. The system calls a socket writable when much of its buffer is free, which
+    /// for a slow client can take long.
+    /// </summary>
+    private const int WriteAgainMilliseconds = 500;
+
     private readonly SessionHandle _session;
     private readonly SessionStream _stream;
     private readonly Action<Exception> _report;
@@ -216,6 +222,11 @@ internal sealed class ConnectionLoop : SynchronizationContext
         Interlocked.MemoryBarrier();
         SessionEvents wanted = _stream.WantedEvents;
         int timeout = NextTimeout(out bool idle);
+        if ((wanted & SessionEvents.CanWrite) != 0)
+        {
+            timeout = timeout < 0 ? WriteAgainMilliseconds : Math.Min(timeout, WriteAgainMilliseconds);
+        }
+
         SessionEvents events = SessionEvents.Woken;
         if (!HasWork())
         {
@@ -237,7 +248,7 @@ internal sealed class ConnectionLoop : SynchronizationContext
             _stream.CompleteRead(mayWait: true);
         }
 
-        if ((events & SessionEvents.CanWrite) != 0)
+        if ((events & SessionEvents.CanWrite) != 0 || (events == SessionEvents.None && (wanted & SessionEvents.CanWrite) != 0))
         {
             _stream.CompleteWrite();
         }

@@ -18,6 +18,9 @@ namespace CivetWeb.Net;
 /// </remarks>
 internal sealed class SessionStream : Stream
 {
+    /// <summary>Less is no progress: a client that takes a few bytes now and then must not hold a thread for ever.</summary>
+    private const int Progress = 4096;
+
     private readonly SessionHandle _session;
     private readonly FrameWatch _frames;
     private readonly long _sendTimeout; // milliseconds, 0: none
@@ -35,6 +38,7 @@ internal sealed class SessionStream : Stream
     private Memory<byte> _destination;
     private ReadOnlyMemory<byte> _source;
     private long _writeDeadline = long.MaxValue;
+    private int _writeProgress; // since the deadline was set
     private bool _disposed;
     private bool _ended;
     private bool _sessionEnded;
@@ -193,7 +197,7 @@ internal sealed class SessionStream : Stream
             }
 
             _source = buffer[n..];
-            Volatile.Write(ref _writeDeadline, _sendTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _sendTimeout);
+            StartWriteTimeout();
             _writing.Begin(inline: own);
         }
 
@@ -287,6 +291,13 @@ internal sealed class SessionStream : Stream
             if (n >= 0 && n < _source.Length)
             {
                 _source = _source[n..];
+                _writeProgress += n;
+                if (_writeProgress >= Progress)
+                {
+                    // It goes on reading: then it gets all, however large.
+                    StartWriteTimeout();
+                }
+
                 return;
             }
 
@@ -451,6 +462,12 @@ internal sealed class SessionStream : Stream
     }
 
     private static long Milliseconds(TimeSpan time) => time == Timeout.InfiniteTimeSpan ? 0 : (long)time.TotalMilliseconds;
+
+    private void StartWriteTimeout()
+    {
+        _writeProgress = 0;
+        Volatile.Write(ref _writeDeadline, _sendTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _sendTimeout);
+    }
 
     private void EndWrite()
     {

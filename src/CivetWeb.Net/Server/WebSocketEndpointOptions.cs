@@ -56,7 +56,10 @@ public sealed class WebSocketEndpointOptions
     /// <summary>A frame that has begun must go on: at least 4096 bytes, or its end, in this time. 20 s unless set.</summary>
     public TimeSpan? FrameTimeout { get; set; }
 
-    /// <summary>How long one send may wait for a client that does not read; then the connection is cut. 10 s unless set.</summary>
+    /// <summary>
+    /// How long a send waits for a client that does not read, that is, takes less than 4096 bytes in this time; then the
+    /// connection is cut. A client that goes on reading gets its message, however large. 10 s unless set.
+    /// </summary>
     public TimeSpan? SendTimeout { get; set; }
 
     /// <summary>How long to wait for the client's half of the closing. 5 s unless set.</summary>
