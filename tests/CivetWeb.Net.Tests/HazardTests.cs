@@ -394,7 +394,7 @@ public sealed class HazardTests
 
             foreach (string test in Quoted(cells[5]).Where(t => t.Contains("Tests", StringComparison.Ordinal) || t.Count(c => c == '_') > 2))
             {
-                Assert.That(names, Does.Contain(test), cells[1]);
+                Assert.That(names.Contains(test), $"{cells[1]}: there is no {test}");
             }
         }
 
