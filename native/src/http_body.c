@@ -8,30 +8,18 @@
 static int
 cwn_conn_recv(struct mg_connection *conn, char *buffer, size_t size)
 {
-	int n, error;
+	int n;
 	if (size > INT_MAX) {
 		size = INT_MAX;
 	}
-	if (conn->ssl == NULL) {
-		n = cwn_socket_recv(conn->client.sock, buffer, size);
-		return (n == 0) ? -2 : n;
-	}
-	ERR_clear_error();
-	n = SSL_read(conn->ssl, buffer, (int)size);
-	if (n > 0) {
-		return n;
-	}
-	error = SSL_get_error(conn->ssl, n);
-	ERR_clear_error();
-	return ((error == SSL_ERROR_WANT_READ) || (error == SSL_ERROR_WANT_WRITE))
-	           ? -1
-	           : -2;
+	n = (conn->ssl == NULL) ? cwn_socket_recv(conn->client.sock, buffer, size)
+	                        : cwn_ssl_recv(conn->ssl, buffer, size);
+	return (n == 0) ? -2 : n;
 }
 
 static int
 cwn_conn_send(struct mg_connection *conn, const char *data, size_t size)
 {
-	int n, error;
 	if (size > INT_MAX) {
 		size = INT_MAX;
 	}
@@ -41,16 +29,7 @@ cwn_conn_send(struct mg_connection *conn, const char *data, size_t size)
 		part.size = size;
 		return cwn_socket_send(conn->client.sock, &part, 1);
 	}
-	ERR_clear_error();
-	n = SSL_write(conn->ssl, data, (int)size);
-	if (n > 0) {
-		return n;
-	}
-	error = SSL_get_error(conn->ssl, n);
-	ERR_clear_error();
-	return ((error == SSL_ERROR_WANT_READ) || (error == SSL_ERROR_WANT_WRITE))
-	           ? -1
-	           : -2;
+	return cwn_ssl_send(conn->ssl, data, size);
 }
 
 /* False: the deadline has passed or the server is being stopped. */

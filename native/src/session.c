@@ -222,26 +222,57 @@ cwn_session_abort(cwn_session *session)
 
 /* Sending */
 
+/* One try on a TLS connection, whose lock is held if it has one. As
+ * cwn_socket_recv and cwn_socket_send. */
+static int
+cwn_ssl_result(SSL *ssl, int n)
+{
+	int error;
+	if (n > 0) {
+		return n;
+	}
+	error = SSL_get_error(ssl, n);
+	ERR_clear_error(); /* CivetWeb's own calls look at the queue unasked */
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -1;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		return -2;
+	}
+}
+
+static int
+cwn_ssl_recv(SSL *ssl, void *buffer, size_t size)
+{
+	ERR_clear_error();
+	return cwn_ssl_result(ssl, SSL_read(ssl, buffer, (int)size));
+}
+
+static int
+cwn_ssl_send(SSL *ssl, const void *data, size_t size)
+{
+	int n;
+	ERR_clear_error();
+	n = cwn_ssl_result(ssl, SSL_write(ssl, data, (int)size));
+	return (n == 0) ? -2 : n; /* the peer has ended it */
+}
+
 /* One try. Bytes taken, -1 would block, -2 error. */
 static int
 cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 {
-	int n, error;
+	int n;
 	if (session->ssl == NULL) {
 		return cwn_socket_send(session->sock, parts, count);
 	}
 	pthread_mutex_lock(&session->tls_lock);
-	ERR_clear_error();
 	/* One part: cwn_session_send_parts sends TLS output from one buffer. */
-	n = SSL_write(session->ssl, parts[0].data, (int)parts[0].size);
-	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
+	n = cwn_ssl_send(session->ssl, parts[0].data, parts[0].size);
 	pthread_mutex_unlock(&session->tls_lock);
-	if (n > 0) {
-		return n;
-	}
-	return ((error == SSL_ERROR_WANT_READ) || (error == SSL_ERROR_WANT_WRITE))
-	           ? -1
-	           : -2;
+	return n;
 }
 
 /* For poll; deadline 0: none. */
@@ -262,7 +293,7 @@ cwn_poll_timeout(uint64_t deadline)
 static int
 cwn_session_receive(cwn_session *session, void *buffer, size_t size, bool *more)
 {
-	int n, error;
+	int n;
 	if (size > INT_MAX) {
 		size = INT_MAX;
 	}
@@ -274,24 +305,11 @@ cwn_session_receive(cwn_session *session, void *buffer, size_t size, bool *more)
 		return n;
 	}
 	pthread_mutex_lock(&session->tls_lock);
-	ERR_clear_error();
-	n = SSL_read(session->ssl, buffer, (int)size);
-	error = (n > 0) ? SSL_ERROR_NONE : SSL_get_error(session->ssl, n);
+	n = cwn_ssl_recv(session->ssl, buffer, size);
 	pthread_mutex_unlock(&session->tls_lock);
 	/* OpenSSL may hold decrypted bytes that poll does not know of. */
 	*more = (n > 0);
-	if (n > 0) {
-		return n;
-	}
-	switch (error) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -1;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	default:
-		return -2;
-	}
+	return n;
 }
 
 /* Says that nothing follows, and reads on until the peer has hung up: closing
