@@ -1,0 +1,53 @@
+# Runs the overlay port's portfile.cmake without vcpkg: the functions of vcpkg that it calls are stood in for.
+#   cmake -DPORT_DIR=… -DPLAIN=unpacked source of tag v1.16 -DWORK=scratch folder -DPACKAGES=… -P RunVcpkgPort.cmake
+# What it installs is then in PACKAGES, as vcpkg would have it for one triplet.
+cmake_minimum_required(VERSION 3.21)
+file(READ "${PORT_DIR}/vcpkg.json" _manifest)
+string(JSON PORT GET "${_manifest}" name)
+set(CURRENT_PORT_DIR "${PORT_DIR}")
+set(CURRENT_PACKAGES_DIR "${PACKAGES}")
+set(TARGET_TRIPLET x64-linux)
+find_program(_patch patch REQUIRED)
+
+# Downloads and unpacks a tag of GitHub in vcpkg; here the source is there already. The patches are applied as vcpkg does:
+# each must fit without fuzz.
+function(vcpkg_from_github)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "OUT_SOURCE_PATH;REPO;REF;SHA512;HEAD_REF" "PATCHES")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "vcpkg_from_github does not know ${arg_UNPARSED_ARGUMENTS}.")
+  endif()
+  foreach(name OUT_SOURCE_PATH REPO REF SHA512)
+    if("${arg_${name}}" STREQUAL "")
+      message(FATAL_ERROR "vcpkg_from_github needs ${name}.")
+    endif()
+  endforeach()
+  if(NOT arg_SHA512 MATCHES "^[0-9a-f]+$")
+    message(FATAL_ERROR "SHA512 is not hexadecimal: ${arg_SHA512}.")
+  endif()
+  string(LENGTH "${arg_SHA512}" digits)
+  if(NOT digits EQUAL 128)
+    message(FATAL_ERROR "SHA512 has ${digits} digits, not 128.")
+  endif()
+  file(COPY "${PLAIN}/" DESTINATION "${WORK}")
+  foreach(patch ${arg_PATCHES})
+    execute_process(COMMAND ${_patch} -p1 --fuzz=0 --batch -i "${CURRENT_PORT_DIR}/${patch}"
+      WORKING_DIRECTORY "${WORK}" RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
+    if(NOT result EQUAL 0)
+      message(FATAL_ERROR "${patch} does not apply: ${text}")
+    endif()
+    message(STATUS "${patch} applies")
+  endforeach()
+  set(${arg_OUT_SOURCE_PATH} "${WORK}" PARENT_SCOPE)
+endfunction()
+
+function(vcpkg_install_copyright)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "COMMENT" "FILE_LIST")
+  foreach(file ${arg_FILE_LIST})
+    if(NOT EXISTS "${file}")
+      message(FATAL_ERROR "vcpkg_install_copyright: there is no ${file}.")
+    endif()
+  endforeach()
+  configure_file("${arg_FILE_LIST}" "${CURRENT_PACKAGES_DIR}/share/${PORT}/copyright" COPYONLY)
+endfunction()
+
+include("${PORT_DIR}/portfile.cmake")
