@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds libcivetweb_net into artifacts/native/PRESET:
 #
-#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|vcpkg] [--test]
+#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|vcpkg|RID] [--test]
 #
+# RID: one of the platforms that build/build-runtimes.sh builds.
 # Says nothing when everything is up to date. The last line of a failure is the reason, in the form
 # "build-native: error: …" that MSBuild shows as its own; everything else is in build.log.
 set -euo pipefail
@@ -23,9 +24,11 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $preset in
-    release | debug | asan | tsan | fuzz) ;;
+    release | debug | asan | tsan | fuzz | linux-arm64 | win-x64) ;;
+    linux-x64 | linux-musl-x64)
+        [ "$(uname -m)" = x86_64 ] || fail "the preset '$preset' has no cross compiler: it needs an x86-64 Linux." ;;
     vcpkg) [ -n "${VCPKG_ROOT:-}" ] || fail "the preset 'vcpkg' needs VCPKG_ROOT to name the vcpkg folder." ;;
-    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz or vcpkg." ;;
+    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz, vcpkg, linux-x64, linux-arm64, linux-musl-x64 or win-x64." ;;
 esac
 
 cd "$root"
@@ -47,7 +50,19 @@ compiles() { # compiler and its arguments
 missing_packages() {
     command -v cmake >/dev/null || echo cmake
     command -v ninja >/dev/null || echo ninja-build
-    [ -n "${CC:-}" ] || compiles cc || compiles gcc || compiles clang || echo "gcc libc6-dev"
+    case $preset in
+        linux-arm64)
+            compiles aarch64-linux-gnu-gcc || echo "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+            emulator qemu-user-static command -v qemu-aarch64-static ;;
+        linux-musl-x64) compiles musl-gcc || echo musl-tools ;;
+        win-x64)
+            compiles x86_64-w64-mingw32-gcc-posix || echo gcc-mingw-w64-x86-64-posix
+            emulator wine64 native/tests/wine.sh --version ;;
+        *) [ -n "${CC:-}" ] || compiles cc || compiles gcc || compiles clang || echo "gcc libc6-dev" ;;
+    esac
+}
+emulator() { # its package, a command that shows whether it is there; only tests need it
+    [ -z "$run_tests" ] || "${@:2}" >/dev/null 2>&1 || echo "$1"
 }
 
 check_tools() {
@@ -98,7 +113,7 @@ if [ ! -f "$out/build.ninja" ] || [ CMakePresets.json -nt "$out/.configured" ] |
     rm -rf "$out/CMakeCache.txt" "$out/CMakeFiles" "$out/.configured"
     cmake --preset "$preset" >"$log" 2>&1 || fail "$(cmake_reason) (log: $log)"
     echo "$wanted" >"$out/.configured"
-elif ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
+elif [ -n "$run_tests" ] || ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
     check_tools
 fi
 

@@ -1,8 +1,16 @@
 # Test: the library exports exactly the mg_ functions that are bound, and otherwise only cwn_ functions.
-#   cmake -DNM=nm -DLIBRARY=… -DBINDINGS=NativeMethods.g.cs -P CheckExports.cmake
-execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX MATCHALL " [A-Za-z] [A-Za-z_][A-Za-z0-9_]*" symbols "${symbols}")
-list(TRANSFORM symbols REPLACE "^ [A-Za-z] " "")
+#   cmake -DNM=nm -DOBJDUMP=objdump -DLIBRARY=… -DBINDINGS=NativeMethods.g.cs -P CheckExports.cmake
+if(LIBRARY MATCHES "\\.dll$")
+  # "[  12] mg_start", from binutils 2.41 on "[  12] +base[  13]  000c mg_start"
+  execute_process(COMMAND ${OBJDUMP} -p ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX REPLACE ".*Ordinal/Name Pointer\\] Table" "" symbols "${symbols}")
+  string(REGEX MATCHALL "\\[ *[0-9]+\\][^\n]* [A-Za-z_][A-Za-z0-9_]*" symbols "${symbols}")
+  list(TRANSFORM symbols REPLACE ".* " "")
+else()
+  execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL " [A-Za-z] [A-Za-z_][A-Za-z0-9_]*" symbols "${symbols}")
+  list(TRANSFORM symbols REPLACE "^ [A-Za-z] " "")
+endif()
 list(FILTER symbols EXCLUDE REGEX "^cwn_")
 
 file(STRINGS ${BINDINGS} bound REGEX "static extern .* mg_[a-z0-9_]+\\(")

@@ -16,7 +16,7 @@ elseif(VCPKG_INSTALLED_DIR AND EXISTS "${VCPKG_INSTALLED_DIR}/${VCPKG_TARGET_TRI
 else()
   set(CIVETWEB_SOURCE "${CMAKE_SOURCE_DIR}/artifacts/civetweb")
   find_program(_bash bash NO_CACHE)
-  if(WIN32 OR NOT _bash)
+  if(CMAKE_HOST_WIN32 OR NOT _bash)
     message(FATAL_ERROR "There is no CivetWeb source: set CIVETWEB_SOURCE_DIR to an unpacked CivetWeb 1.16, or use the preset 'vcpkg'.")
   endif()
   execute_process(COMMAND ${_bash} "${CMAKE_SOURCE_DIR}/build/get-civetweb.sh" "${CIVETWEB_SOURCE}"

@@ -7,6 +7,8 @@
 
 #include "civetweb.c"
 
+#include "old_glibc.h"
+
 #include "civetweb_net.h"
 
 #include "platform.c"

@@ -25,6 +25,15 @@ cwn_now_ms(void)
 #endif
 }
 
+#if defined(_WIN32)
+/* What CivetWeb's own pthreads for Windows lack. */
+static int
+pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	return TryEnterCriticalSection(&mutex->sec) ? 0 : EBUSY;
+}
+#endif
+
 /* Something poll can wait for that any thread can set. */
 typedef struct cwn_wake {
 	SOCKET read_end;
