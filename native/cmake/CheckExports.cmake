@@ -4,6 +4,7 @@ if(LIBRARY MATCHES "\\.dll$")
   # "[  12] mg_start", from binutils 2.41 on "[  12] +base[  13]  000c mg_start"
   execute_process(COMMAND ${OBJDUMP} -p ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX REPLACE ".*Ordinal/Name Pointer\\] Table" "" symbols "${symbols}")
+  string(REGEX REPLACE "\n\n.*" "" symbols "${symbols}")
   string(REGEX MATCHALL "\\[ *[0-9]+\\][^\n]* [A-Za-z_][A-Za-z0-9_]*" symbols "${symbols}")
   list(TRANSFORM symbols REPLACE ".* " "")
 else()

@@ -46,10 +46,10 @@ cwn_conn_wait(struct mg_connection *conn, int events, uint64_t deadline)
 	poller.events = (short)events;
 	poller.revents = 0;
 	/* In steps, so that stopping is noticed. Errors show at the next try. */
-	(void)poll(&poller,
-	           1,
-	           (wait < SOCKET_TIMEOUT_QUANTUM) ? (int)wait
-	                                           : SOCKET_TIMEOUT_QUANTUM);
+	(void)cwn_poll(&poller,
+	               1,
+	               (wait < SOCKET_TIMEOUT_QUANTUM) ? (int)wait
+	                                               : SOCKET_TIMEOUT_QUANTUM);
 	return true;
 }
 
@@ -90,22 +90,13 @@ cwn_write_response(struct mg_connection *conn,
 CWN_API void
 cwn_cut(struct mg_connection *conn)
 {
-	struct linger reset = {1, 0};
-	struct sockaddr nobody;
 	if (conn == NULL) {
 		return;
 	}
 	conn->must_close = 1;
-	(void)setsockopt(conn->client.sock,
-	                 SOL_SOCKET,
-	                 SO_LINGER,
-	                 (const char *)&reset,
-	                 sizeof(reset));
 	/* CivetWeb ends the stream in order before it closes the socket, which
 	 * would make half a body look whole: the reset has to come before that. */
-	memset(&nobody, 0, sizeof(nobody));
-	nobody.sa_family = AF_UNSPEC;
-	(void)connect(conn->client.sock, &nobody, (socklen_t)sizeof(nobody));
+	cwn_reset(conn);
 }
 
 CWN_API void

@@ -225,19 +225,6 @@ cwn_send_file_body(struct mg_connection *conn,
 	return true;
 }
 
-/* Opening a pipe would wait for its other end. */
-static bool
-cwn_is_regular(const char *path)
-{
-#if defined(_WIN32)
-	(void)path;
-	return true;
-#else
-	struct stat info;
-	return (stat(path, &info) == 0) && S_ISREG(info.st_mode);
-#endif
-}
-
 CWN_API int
 cwn_send_file(struct mg_connection *conn,
               const char *path,

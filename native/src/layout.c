@@ -9,7 +9,10 @@ cwn_abi_version(void)
 CWN_API const char *
 cwn_build_info(void)
 {
-	return "CivetWeb " CIVETWEB_VERSION "; WebSocket, IPv6, Unix domain sockets, "
+	return "CivetWeb " CIVETWEB_VERSION "; WebSocket, IPv6, "
+#if defined(USE_X_DOM_SOCKET)
+	       "Unix domain sockets, "
+#endif
 	       "TLS by OpenSSL 3 at run time; no CGI"
 #if defined(__VERSION__)
 	       "; compiler " __VERSION__

@@ -53,6 +53,7 @@ cwn_wake_create(cwn_wake *wake)
 	if (s == INVALID_SOCKET) {
 		return false;
 	}
+	set_close_on_exec(s, NULL, NULL);
 	memset(&address, 0, sizeof(address));
 	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -137,6 +138,148 @@ cwn_wake_destroy(cwn_wake *wake)
 	}
 }
 
+/* As poll does on other systems: waits for ever with -1, leaves INVALID_SOCKET
+ * out, and tells without being asked that a connection is lost, but not that its
+ * peer has only finished sending. */
+#if defined(_WIN32)
+
+enum {
+	CWN_MAX_POLLERS = 2,
+	CWN_LOOK_MS = 200,     /* how soon a loss is noticed where nobody reads */
+	CWN_WSA_POLLERR = 0x1, /* civetweb.c has redefined POLLERR, POLLIN, POLLOUT */
+};
+
+/* Everybody reads: WSAPoll may say that the peer has finished sending. */
+static int
+cwn_poll_readers(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
+{
+	WSAPOLLFD polled[CWN_MAX_POLLERS];
+	unsigned i, used = 0;
+	int result;
+	for (i = 0; i < count; i++) {
+		if (pollers[i].fd != INVALID_SOCKET) {
+			polled[used].fd = pollers[i].fd;
+			polled[used].revents = 0;
+			polled[used++].events =
+			    POLLRDNORM | (((pollers[i].events & POLLOUT) != 0) ? POLLWRNORM : 0);
+		}
+	}
+	result = WSAPoll(polled, used, timeout_ms);
+	for (i = 0, used = 0; i < count; i++) {
+		pollers[i].revents = 0;
+		if (pollers[i].fd != INVALID_SOCKET) {
+			short got = polled[used++].revents;
+			if (result > 0) {
+				pollers[i].revents =
+				    (short)((((got & POLLRDNORM) != 0) ? POLLIN : 0)
+				            | (((got & POLLWRNORM) != 0) ? POLLOUT : 0)
+				            | (((got & (CWN_WSA_POLLERR | POLLNVAL)) != 0) ? POLLERR : 0)
+				            | (((got & POLLHUP) != 0) ? POLLHUP : 0));
+			}
+		}
+	}
+	return result;
+}
+
+static bool
+cwn_is_lost(SOCKET sock)
+{
+	WSAPOLLFD polled = {sock, 0, 0};
+	char byte;
+	return ((WSAPoll(&polled, 1, 0) > 0) && ((polled.revents & CWN_WSA_POLLERR) != 0))
+	       || ((recv(sock, &byte, 1, MSG_PEEK) < 0) && !ERROR_TRY_AGAIN(ERRNO));
+}
+
+/* Somebody does not read. WSAPoll would tell at once, and again at every call,
+ * that the peer has finished sending; select does not, nor does it tell a loss. */
+static int
+cwn_poll_writers(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
+{
+	fd_set readable, writable;
+	struct timeval time;
+	unsigned i;
+	int ready = 0;
+
+	FD_ZERO(&readable);
+	FD_ZERO(&writable);
+	for (i = 0; i < count; i++) {
+		pollers[i].revents = 0;
+		if (pollers[i].fd == INVALID_SOCKET) {
+			continue;
+		}
+		if ((pollers[i].events & POLLIN) != 0) {
+			FD_SET(pollers[i].fd, &readable);
+		} else if (cwn_is_lost(pollers[i].fd)) {
+			pollers[i].revents = POLLHUP | POLLERR;
+			ready++;
+		}
+		if ((pollers[i].events & POLLOUT) != 0) {
+			FD_SET(pollers[i].fd, &writable);
+		}
+	}
+	if (ready > 0) {
+		timeout_ms = 0;
+	}
+	if ((readable.fd_count == 0) && (writable.fd_count == 0)) {
+		/* select refuses to wait for nothing */
+		Sleep((DWORD)timeout_ms);
+		return ready;
+	}
+	time.tv_sec = timeout_ms / 1000;
+	time.tv_usec = (timeout_ms % 1000) * 1000;
+	if (select(0, &readable, &writable, NULL, &time) < 0) {
+		return -1;
+	}
+	for (i = 0; i < count; i++) {
+		short got = 0;
+		if (pollers[i].fd != INVALID_SOCKET) {
+			got = (short)((FD_ISSET(pollers[i].fd, &readable) ? POLLIN : 0)
+			              | (FD_ISSET(pollers[i].fd, &writable) ? POLLOUT : 0));
+		}
+		ready += ((got != 0) && (pollers[i].revents == 0)) ? 1 : 0;
+		pollers[i].revents |= got;
+	}
+	return ready;
+}
+
+static int
+cwn_poll(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
+{
+	uint64_t end = cwn_now_ms() + (uint64_t)((timeout_ms > 0) ? timeout_ms : 0);
+	bool all_read = true;
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		all_read = all_read
+		           && ((pollers[i].fd == INVALID_SOCKET) || ((pollers[i].events & POLLIN) != 0));
+	}
+	if (all_read) {
+		return cwn_poll_readers(pollers, count, timeout_ms);
+	}
+	for (;;) {
+		uint64_t now = cwn_now_ms();
+		int step = CWN_LOOK_MS;
+		int result;
+		if ((timeout_ms >= 0) && (end < now + CWN_LOOK_MS)) {
+			step = (end > now) ? (int)(end - now) : 0;
+		}
+		result = cwn_poll_writers(pollers, count, step);
+		if ((result != 0) || ((timeout_ms >= 0) && (cwn_now_ms() >= end))) {
+			return result;
+		}
+	}
+}
+
+#else
+
+static int
+cwn_poll(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
+{
+	return poll(pollers, count, timeout_ms);
+}
+
+#endif
+
 /* Non-blocking, whatever mode the socket is in (on Windows CivetWeb's accepted
  * sockets are non-blocking already). Bytes, 0 at the end, -1 would block, -2 error. */
 #if defined(_WIN32)
@@ -173,14 +316,18 @@ cwn_socket_send(SOCKET sock, const cwn_part *parts, int count)
 {
 	int err;
 #if defined(_WIN32)
+	/* Windows takes all of any one call, however little the peer has read. */
+	enum { LIMIT = 64 * 1024 };
 	WSABUF buffers[CWN_MAX_PARTS];
-	DWORD sent = 0;
-	int i;
-	for (i = 0; i < count; i++) {
-		buffers[i].buf = (CHAR *)(uintptr_t)parts[i].data;
-		buffers[i].len = (ULONG)parts[i].size;
+	size_t room = LIMIT;
+	DWORD used = 0, sent = 0;
+	for (; (count > 0) && (room > 0); count--, parts++) {
+		size_t size = (parts->size < room) ? parts->size : room;
+		buffers[used].buf = (CHAR *)(uintptr_t)parts->data;
+		buffers[used++].len = (ULONG)size;
+		room -= size;
 	}
-	if (WSASend(sock, buffers, (DWORD)count, &sent, 0, NULL, NULL) == 0) {
+	if (WSASend(sock, buffers, used, &sent, 0, NULL, NULL) == 0) {
 		return (int)sent;
 	}
 	err = WSAGetLastError();
@@ -203,6 +350,67 @@ cwn_socket_send(SOCKET sock, const cwn_part *parts, int count)
 	err = ERRNO;
 #endif
 	return ERROR_TRY_AGAIN(err) ? -1 : -2;
+}
+
+/* Resets a connection before CivetWeb, as it does, ends the stream in order. */
+static void
+cwn_reset(struct mg_connection *conn)
+{
+	struct linger at_once = {1, 0};
+	(void)setsockopt(conn->client.sock,
+	                 SOL_SOCKET,
+	                 SO_LINGER,
+	                 (const char *)&at_once,
+	                 sizeof(at_once));
+#if defined(_WIN32)
+	/* Only closing resets. The TLS object must not speak to whoever gets the
+	 * socket's number next. */
+	if (conn->ssl != NULL) {
+		(void)SSL_set_fd(conn->ssl, -1);
+	}
+	closesocket(conn->client.sock);
+	conn->client.sock = INVALID_SOCKET;
+#else
+	{
+		struct sockaddr nobody;
+		memset(&nobody, 0, sizeof(nobody));
+		nobody.sa_family = AF_UNSPEC;
+		(void)connect(conn->client.sock, &nobody, (socklen_t)sizeof(nobody));
+	}
+#endif
+}
+
+/* A file's own bytes: opening a pipe would wait for its other end, and Windows
+ * has devices and streams among the names of files. */
+static bool
+cwn_is_regular(const char *path)
+{
+#if defined(_WIN32)
+	wchar_t name[UTF16_PATH_MAX];
+	const char *colon = strrchr(path, ':');
+	HANDLE file;
+	bool regular;
+	if ((colon != NULL) && (colon != path + 1)) {
+		return false; /* not a drive's */
+	}
+	path_to_unicode(NULL, path, name, ARRAY_SIZE(name));
+	file = CreateFileW(name,
+	                   0,
+	                   FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+	                   NULL,
+	                   OPEN_EXISTING,
+	                   0,
+	                   NULL);
+	if (file == INVALID_HANDLE_VALUE) {
+		return false;
+	}
+	regular = (GetFileType(file) == FILE_TYPE_DISK);
+	CloseHandle(file);
+	return regular;
+#else
+	struct stat info;
+	return (stat(path, &info) == 0) && S_ISREG(info.st_mode);
+#endif
 }
 
 CWN_API int

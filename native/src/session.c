@@ -326,7 +326,7 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 	}
 	(void)shutdown(session->sock, SHUTDOWN_WR);
 	while (!atomic_load(&session->failed)) {
-		struct mg_pollfd poller;
+		struct mg_pollfd pollers[2];
 		/* The raw socket, TLS or not: what comes is thrown away. */
 		int n = cwn_socket_recv(session->sock, sink, size);
 		if ((n == 0) || (n == -2)) {
@@ -336,11 +336,16 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 			return false;
 		}
 		if (n == -1) {
-			/* An abort shuts the socket down, which wakes this too. */
-			poller.fd = session->sock;
-			poller.events = POLLIN;
-			poller.revents = 0;
-			(void)poll(&poller, 1, cwn_poll_timeout(deadline));
+			pollers[0].fd = session->sock;
+			pollers[0].events = POLLIN;
+			pollers[0].revents = 0;
+			pollers[1].fd = session->wake.read_end; /* an abort */
+			pollers[1].events = POLLIN;
+			pollers[1].revents = 0;
+			(void)cwn_poll(pollers, 2, cwn_poll_timeout(deadline));
+			if (pollers[1].revents != 0) {
+				cwn_wake_clear(&session->wake);
+			}
 		}
 	}
 	return true;
@@ -363,7 +368,7 @@ cwn_session_wait_writable(cwn_session *session, uint64_t deadline)
 	poller.events = POLLOUT;
 	poller.revents = 0;
 	/* Errors and hang-ups show at the next send. */
-	(void)poll(&poller, 1, timeout);
+	(void)cwn_poll(&poller, 1, timeout);
 	return true;
 }
 

@@ -37,7 +37,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	pollers[1].fd = session->wake.read_end;
 	pollers[1].events = POLLIN;
 	pollers[1].revents = 0;
-	if (poll(pollers, 2, cwn_poll_timeout(deadline)) == 0) {
+	if (cwn_poll(pollers, 2, cwn_poll_timeout(deadline)) == 0) {
 		return CWN_TIMED_OUT;
 	}
 	if (pollers[1].revents != 0) {

@@ -232,7 +232,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		pollers[1].fd = session->wake.read_end;
 		pollers[1].events = POLLIN;
 		pollers[1].revents = 0;
-		ready = poll(pollers, 2, cwn_poll_timeout(until));
+		ready = cwn_poll(pollers, 2, cwn_poll_timeout(until));
 		if (ready < 0) {
 			return CWN_WOKEN_UP; /* interrupted: the caller looks at everything */
 		}

@@ -22,7 +22,7 @@ cwn_shut_and_drain(struct mg_connection *conn, uint64_t time_ms)
 			poller.fd = conn->client.sock;
 			poller.events = POLLIN;
 			poller.revents = 0;
-			(void)poll(&poller, 1, (int)(deadline - cwn_now_ms()) + 1);
+			(void)cwn_poll(&poller, 1, cwn_poll_timeout(deadline));
 		}
 	}
 }

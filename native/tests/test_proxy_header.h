@@ -236,11 +236,13 @@ test_proxy_reading(void)
 	ctx->callbacks.log_message = ignore_log;
 	for (round = 0; round < 6; round++) {
 		struct mg_connection *conn;
-		int pair[2];
-		CHECK_EQUAL(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+		SOCKET pair[2];
+		test_pair(pair);
 		conn = proxied_connection(ctx, pair[0]);
 		CHECK_EQUAL(0, cwn_peer_address(conn, text, sizeof(text)));
+#if defined(USE_X_DOM_SOCKET)
 		CHECK_EQUAL(0, strcmp("*", text));
+#endif
 		switch (round) {
 		case 0: /* header and request together */
 			send_all(pair[1], header, sizeof(header) - 1);
@@ -267,7 +269,7 @@ test_proxy_reading(void)
 			break;
 		case 4: /* a piece of it, then the end */
 			send_all(pair[1], header, 10);
-			shutdown(pair[1], SHUT_WR);
+			shutdown(pair[1], SHUTDOWN_WR);
 			CHECK_EQUAL(-1, cwn_read_proxy_header(conn));
 			break;
 		default: /* the server stops */
@@ -278,10 +280,12 @@ test_proxy_reading(void)
 		if (round < 2) {
 			receive_exactly(pair[0], rest, sizeof(request) - 1);
 			CHECK(memcmp(rest, request, sizeof(request) - 1) == 0);
-			CHECK_EQUAL(-1, recv(pair[0], rest, 1, MSG_DONTWAIT));
+			CHECK_EQUAL(-1, test_receive_now(pair[0], rest, 1));
 		} else {
 			CHECK_EQUAL(1, conn->must_close);
-			CHECK_EQUAL(0, recv(pair[0], rest, sizeof(rest), MSG_DONTWAIT));
+			/* nothing is left, nothing comes: the end, or on Windows an error */
+			int n = cwn_socket_recv(pair[0], rest, sizeof(rest));
+			CHECK((n == 0) || (n == -2));
 			CHECK_EQUAL(0, recv(pair[1], rest, sizeof(rest), 0));
 		}
 		closesocket(pair[0]);

@@ -147,7 +147,7 @@ pull_connect(const pull_server *server)
 	struct sockaddr_in address;
 	int on = 1, small = 64 * 1024;
 	SOCKET sock = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK(sock >= 0);
+	CHECK(sock != INVALID_SOCKET);
 	memset(&address, 0, sizeof(address));
 	address.sin_family = AF_INET;
 	address.sin_port = htons((uint16_t)server->port);
@@ -165,7 +165,7 @@ pull_send(const pull_peer *peer, const void *data, size_t size)
 		ERR_clear_error();
 		return SSL_write(peer->ssl, data, (int)size) == (int)size;
 	}
-	return send(peer->sock, data, size, MSG_NOSIGNAL) == (ssize_t)size;
+	return (int)send(peer->sock, (const char *)data, (cwn_io_size)size, MSG_NOSIGNAL) == (int)size;
 }
 
 static int
@@ -197,7 +197,7 @@ pull_finish(const pull_peer *peer)
 		(void)SSL_shutdown(peer->ssl);
 		ERR_clear_error();
 	}
-	(void)shutdown(peer->sock, SHUT_WR);
+	(void)shutdown(peer->sock, SHUTDOWN_WR);
 }
 
 static void
@@ -604,10 +604,18 @@ pull_test_slow(pull_test *t)
 	t->options.send_timeout_ms = 30000;
 }
 
+/* wine forgets a reset before it is read; writing tells. */
+#if defined(_WIN32)
+#define PULL_UNDER_WINE (GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_version") != NULL)
+#else
+#define PULL_UNDER_WINE false
+#endif
+
 static void
 pull_script_hangup(pull_test *t, cwn_session *session)
 {
 	char byte;
+	int n;
 	atomic_store(&t->step, 1);
 	CHECK_EQUAL(CWN_HUNG_UP, cwn_session_wait(session, 0, -1));
 	/* told once; wakes and times go on */
@@ -615,7 +623,8 @@ pull_script_hangup(pull_test *t, cwn_session *session)
 	cwn_session_wake(session);
 	CHECK_EQUAL(CWN_WOKEN_UP, cwn_session_wait(session, 0, -1));
 	CHECK_EQUAL(CWN_CAN_READ, cwn_session_wait(session, CWN_CAN_READ, -1));
-	CHECK_EQUAL(-2, cwn_session_read(session, &byte, 1));
+	n = cwn_session_read(session, &byte, 1);
+	CHECK((n == -2) || (PULL_UNDER_WINE && (n == 0)));
 	CHECK_EQUAL(-1, cwn_session_write(session, "x", 1, 0));
 	pull_check_failed(session);
 }
@@ -775,8 +784,13 @@ static void
 test_pull(void)
 {
 	pull_test_all(false);
+}
+
+static void
+test_pull_tls(void)
+{
 	if (cwn_init((unsigned)MG_FEATURES_TLS) == 0) {
-		printf("pull: TLS skipped, there is no OpenSSL 3\n");
+		test_skipped = TLS_MISSING;
 		return;
 	}
 	pull_guard_openssl();
@@ -1107,14 +1121,12 @@ pull_vanisher(void *argument)
 	char data[8000];
 	memset(data, 'v', sizeof(data));
 	while (!atomic_load(&s->stop)) {
-		struct timeval patience = {2, 0};
 		pull_peer peer = {pull_connect(&s->server), NULL};
 		uint32_t r = pull_random(&random);
 		size_t size = (r % 8 == 0) ? (r >> 4) % strlen(request) : strlen(request);
 		int turns = (size < strlen(request)) ? 0 : (int)((r >> 4) % 8);
 		bool alive = true;
-		(void)setsockopt(peer.sock, SOL_SOCKET, SO_RCVTIMEO, (const char *)&patience, sizeof(patience));
-		(void)setsockopt(peer.sock, SOL_SOCKET, SO_SNDTIMEO, (const char *)&patience, sizeof(patience));
+		test_set_patience(peer.sock, 2000);
 		if (s->server.client != NULL) {
 			if ((r >> 12) % 8 == 0) {
 				/* not TLS at all, or only its beginning */
@@ -1228,7 +1240,7 @@ static void
 test_pull_soak_tls(void)
 {
 	if (cwn_init((unsigned)MG_FEATURES_TLS) == 0) {
-		printf("pull_soak_tls: skipped, there is no OpenSSL 3\n");
+		test_skipped = TLS_MISSING;
 		return;
 	}
 	pull_guard_openssl();

@@ -110,7 +110,7 @@ connect_to(const test_server *server)
 static void
 send_all(SOCKET sock, const void *data, size_t size)
 {
-	CHECK_EQUAL(size, send(sock, data, size, MSG_NOSIGNAL));
+	CHECK_EQUAL(size, send(sock, (const char *)data, (cwn_io_size)size, MSG_NOSIGNAL));
 }
 
 static void

@@ -138,7 +138,7 @@ soak_client(void *argument)
 		if ((r >> 8) % 8 == 0) {
 			cut = (r >> 12) % cut;
 		}
-		(void)send(sock, request, cut, MSG_NOSIGNAL);
+		(void)send(sock, request, (cwn_io_size)cut, MSG_NOSIGNAL);
 		frames = (cut == strlen(request)) ? (int)((r >> 16) % 6) : 0;
 		for (i = 0; i < frames; i++) {
 			size_t n;
@@ -152,11 +152,11 @@ soak_client(void *argument)
 			if ((r >> 21) % 6 == 0) {
 				n = n * ((r >> 24) % 8) / 8; /* half a frame */
 			}
-			if (send(sock, frame, n, MSG_NOSIGNAL) < 0) {
+			if (send(sock, (const char *)frame, (cwn_io_size)n, MSG_NOSIGNAL) < 0) {
 				break;
 			}
 			if ((r >> 22) % 2 == 0) {
-				(void)recv(sock, (char *)sink, sizeof(sink), MSG_DONTWAIT);
+				(void)test_receive_now(sock, sink, sizeof(sink));
 			}
 		}
 		if ((r >> 9) % 3 == 0) {

@@ -66,6 +66,8 @@ static const char tls_first_key_traditional[] =
     "OZW+Oc67wxKkIIGnHp4YziHUrvNvoDtyZzjajD0g+iI=\n"
     "-----END EC PRIVATE KEY-----\n";
 
+#define TLS_MISSING "no " SSL_LIB " can be loaded"
+
 enum { TLS_CLIENTS = 4, TLS_DER_SIZE = 1024 };
 
 typedef struct tls_der {
@@ -384,17 +386,16 @@ tls_trust_first(const char *path)
 	}
 	CHECK(fputs("-----END CERTIFICATE-----\n", file) >= 0);
 	CHECK_EQUAL(0, fclose(file));
-	CHECK_EQUAL(0, setenv("SSL_CERT_FILE", path, 1));
+	test_set_variable("SSL_CERT_FILE", path);
 }
 
 static void
 test_tls(void)
 {
 	static tls_test t;
-	char path[] = "/tmp/cwn-tls-XXXXXX";
-	int file;
+	char path[300];
 	if (cwn_init((unsigned)MG_FEATURES_TLS) == 0) {
-		printf("tls: skipped, there is no OpenSSL 3\n");
+		test_skipped = TLS_MISSING;
 		return;
 	}
 	t.first = tls_decode(tls_first);
@@ -407,10 +408,9 @@ test_tls(void)
 	CHECK_EQUAL(0, cwn_peer_certificate(NULL, NULL, 0));
 	test_tls_refusals(&t);
 	test_tls_swapping(&t);
-	CHECK((file = mkstemp(path)) >= 0);
-	(void)close(file);
+	test_temporary_file(path, sizeof(path));
 	tls_trust_first(path);
 	test_tls_clients(&t, CWN_CLIENT_CERTIFICATES_OPTIONAL);
 	test_tls_clients(&t, CWN_CLIENT_CERTIFICATES_REQUIRED);
-	(void)unlink(path);
+	(void)remove(path);
 }
