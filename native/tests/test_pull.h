@@ -1195,7 +1195,9 @@ pull_soak_all(bool with_tls)
 	first_pusher = count;
 	PULL_THREADS(PULL_PUSHERS, pull_pusher)
 #undef PULL_THREADS
-	while (cwn_now_ms() < end) {
+	/* longer where the machine is slow: until everybody has done something */
+	while ((cwn_now_ms() < end) || (atomic_load(&s.echoed) == 0) || (atomic_load(&s.vanished) == 0)
+	       || (atomic_load(&s.meddled) == 0)) {
 		mg_sleep(50);
 	}
 	atomic_store(&s.stop, true);
@@ -1216,8 +1218,7 @@ pull_soak_all(bool with_tls)
 	}
 	CHECK_EQUAL(0, cwn_session_count());
 	CHECK_EQUAL(atomic_load(&s.begun), atomic_load(&s.ended));
-	CHECK((atomic_load(&s.echoed) > 0) && (atomic_load(&s.pushed) > 0) && (atomic_load(&s.pulled) > 0));
-	CHECK((atomic_load(&s.vanished) > 0) && (atomic_load(&s.meddled) > 0));
+	CHECK((atomic_load(&s.pushed) > 0) && (atomic_load(&s.pulled) > 0));
 	printf("pull_soak over %s: %lld honest connections, %lld bytes echoed, %lld pushed while %lld came the other way; "
 	       "%lld clients vanished, %lld calls by meddlers, %lld sessions\n",
 	       with_tls ? "TLS" : "TCP",

@@ -254,7 +254,7 @@ test_soak(void)
 	for (i = 0; i < SOAK_CLIENTS; i++) {
 		CHECK_EQUAL(0, pthread_create(&threads[count++], NULL, soak_client, &s));
 	}
-	while (cwn_now_ms() < end) {
+	while ((cwn_now_ms() < end) || (atomic_load(&s.echoes) == 0)) {
 		mg_sleep(50);
 	}
 	atomic_store(&s.stop, true);
@@ -271,7 +271,6 @@ test_soak(void)
 	}
 	CHECK_EQUAL(0, cwn_session_count());
 	CHECK_EQUAL(atomic_load(&s.readies), atomic_load(&s.closes));
-	CHECK(atomic_load(&s.echoes) > 0);
 	printf("soak: %lld connections, %lld honest echoes, %d sessions\n", (long long)atomic_load(&s.connections),
 	       (long long)atomic_load(&s.echoes), atomic_load(&s.readies));
 }
