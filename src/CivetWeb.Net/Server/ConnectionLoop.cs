@@ -178,6 +178,19 @@ internal sealed class ConnectionLoop : SynchronizationContext
         failure?.Throw();
     }
 
+    /// <summary>Runs what was posted, or would have been. Its exceptions, those that leave an async void method, are reported.</summary>
+    public void Invoke(SendOrPostCallback callback, object? state)
+    {
+        try
+        {
+            callback(state);
+        }
+        catch (Exception e)
+        {
+            _report(e);
+        }
+    }
+
     /// <inheritdoc/>
     public override SynchronizationContext CreateCopy() => this;
 
@@ -234,6 +247,7 @@ internal sealed class ConnectionLoop : SynchronizationContext
         }
 
         Volatile.Write(ref _waiting, false);
+        long now = Environment.TickCount64; // before the handler goes on, which may take its time
 
         if ((events & SessionEvents.HungUp) != 0)
         {
@@ -258,7 +272,6 @@ internal sealed class ConnectionLoop : SynchronizationContext
             _stream.GiveBackBuffer();
         }
 
-        long now = Environment.TickCount64;
         long close = Volatile.Read(ref _closeDeadline);
         if (close != 0 && now >= close)
         {
@@ -347,24 +360,11 @@ internal sealed class ConnectionLoop : SynchronizationContext
 
         foreach ((SendOrPostCallback callback, object? state) in _running)
         {
-            Run(callback, state);
+            Invoke(callback, state);
         }
 
         _running.Clear();
         return true;
-    }
-
-    private void Run(SendOrPostCallback callback, object? state)
-    {
-        try
-        {
-            callback(state);
-        }
-        catch (Exception e)
-        {
-            // What an async void method throws ends up here.
-            _report(e);
-        }
     }
 
     private void Leave()

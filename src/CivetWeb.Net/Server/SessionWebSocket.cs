@@ -18,6 +18,7 @@ internal sealed class SessionWebSocket : WebSocket
     private readonly ConnectionLoop _loop;
     private readonly int _maxMessageSize;
     private readonly TimeSpan _closeTimeout;
+    private readonly InPlaceContinuation<ValueWebSocketReceiveResult> _waiting = new();
     private long _received; // of the message that is being received
     private bool _isTooBig;
     private bool _endsGently;
@@ -99,7 +100,7 @@ internal sealed class SessionWebSocket : WebSocket
         ValueTask<ValueWebSocketReceiveResult> receiving = _inner.ReceiveAsync(buffer, cancellationToken);
         if (!receiving.IsCompletedSuccessfully)
         {
-            return WaitAsync(receiving);
+            return _waiting.Await(WaitAsync(receiving));
         }
 
         ValueWebSocketReceiveResult result = receiving.Result;

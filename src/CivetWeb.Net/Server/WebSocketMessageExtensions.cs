@@ -1,8 +1,6 @@
 using System;
-using System.Buffers;
 using System.Collections.Generic;
 using System.Net.WebSockets;
-using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace CivetWeb.Net;
@@ -11,8 +9,6 @@ namespace CivetWeb.Net;
 public static class WebSocketMessageExtensions
 {
     private const int DefaultMaxMessageSize = 16 * 1024 * 1024;
-    private const int FirstBuffer = 4096;
-    private const int LargestKeptBuffer = 64 * 1024;
 
     /// <summary>
     /// The messages that come, until the peer sends its Close frame; the WebSocket is then still to be closed from this
@@ -37,61 +33,6 @@ public static class WebSocketMessageExtensions
     {
         ArgumentNullException.ThrowIfNull(webSocket);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxMessageSize, 1);
-        return Read(webSocket, maxMessageSize, cancellationToken);
-    }
-
-    private static async IAsyncEnumerable<WebSocketMessage> Read(
-        WebSocket webSocket, int maxMessageSize, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(Math.Min(FirstBuffer, maxMessageSize + 1));
-        try
-        {
-            while (true)
-            {
-                int length = 0;
-                ValueWebSocketReceiveResult result;
-                do
-                {
-                    if (length == buffer.Length)
-                    {
-                        buffer = Grow(buffer, length);
-                    }
-
-                    result = await webSocket.ReceiveAsync(buffer.AsMemory(length), cancellationToken).ConfigureAwait(false);
-                    length += result.Count;
-                    if (length > maxMessageSize)
-                    {
-                        string text = $"A message has at most {maxMessageSize} bytes here.";
-                        await webSocket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, text, cancellationToken).ConfigureAwait(false);
-                        throw new WebSocketException(WebSocketError.Faulted, $"The peer has sent too much. {text}");
-                    }
-                }
-                while (!result.EndOfMessage);
-
-                if (result.MessageType == WebSocketMessageType.Close)
-                {
-                    yield break;
-                }
-
-                yield return new WebSocketMessage(buffer.AsMemory(0, length), result.MessageType);
-                if (buffer.Length > LargestKeptBuffer)
-                {
-                    ArrayPool<byte>.Shared.Return(buffer);
-                    buffer = ArrayPool<byte>.Shared.Rent(FirstBuffer);
-                }
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    private static byte[] Grow(byte[] buffer, int length)
-    {
-        byte[] larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(Array.MaxLength, length * 2L));
-        buffer.AsSpan(0, length).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(buffer);
-        return larger;
+        return new MessageSequence(webSocket, maxMessageSize, cancellationToken);
     }
 }
