@@ -21,9 +21,6 @@ internal sealed class ConnectionLoop : SynchronizationContext
     /// <summary>How long a handler may go on on this thread when its connection is lost.</summary>
     private const int GraceMilliseconds = 10_000;
 
-    /// <summary>How long an idle connection keeps its receive buffer.</summary>
-    private const int IdleMilliseconds = 1_000;
-
     /// <summary>
     /// How often a waiting write is tried again. The system calls a socket writable when much of its buffer is free, which
     /// for a slow client can take long.
@@ -234,7 +231,7 @@ internal sealed class ConnectionLoop : SynchronizationContext
         Volatile.Write(ref _waiting, true);
         Interlocked.MemoryBarrier();
         SessionEvents wanted = _stream.WantedEvents;
-        int timeout = NextTimeout(out bool idle);
+        int timeout = NextTimeout();
         if ((wanted & SessionEvents.CanWrite) != 0)
         {
             timeout = timeout < 0 ? WriteAgainMilliseconds : Math.Min(timeout, WriteAgainMilliseconds);
@@ -267,11 +264,6 @@ internal sealed class ConnectionLoop : SynchronizationContext
             _stream.CompleteWrite();
         }
 
-        if (events == SessionEvents.None && idle)
-        {
-            _stream.GiveBackBuffer();
-        }
-
         long close = Volatile.Read(ref _closeDeadline);
         if (close != 0 && now >= close)
         {
@@ -290,18 +282,11 @@ internal sealed class ConnectionLoop : SynchronizationContext
     }
 
     /// <summary>In milliseconds, -1 for none.</summary>
-    private int NextTimeout(out bool idle)
+    private int NextTimeout()
     {
         long close = Volatile.Read(ref _closeDeadline);
         long deadline = Math.Min(close == 0 ? long.MaxValue : close, _stream.Deadline);
-        idle = _stream.HoldsBuffer;
-        if (deadline == long.MaxValue)
-        {
-            return idle ? IdleMilliseconds : -1;
-        }
-
-        long left = Math.Clamp(deadline - Environment.TickCount64, 0, int.MaxValue);
-        return (int)(idle ? Math.Min(left, IdleMilliseconds) : left);
+        return deadline == long.MaxValue ? -1 : (int)Math.Clamp(deadline - Environment.TickCount64, 0, int.MaxValue);
     }
 
     private bool HasWork()

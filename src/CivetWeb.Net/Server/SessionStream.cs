@@ -13,7 +13,7 @@ namespace CivetWeb.Net;
 /// </summary>
 /// <remarks>
 /// Any thread, one reader and one writer at a time. The base class library reads 125 bytes at a time, so input goes through
-/// a buffer, which an idle connection gives back. A cancelled receive or send of .NET's WebSocket aborts it, which disposes
+/// a buffer, which is given back as soon as it is empty. A cancelled receive or send of .NET's WebSocket aborts it, which disposes
 /// of this stream: that is how what waits is cancelled, and why tokens are not watched here as well.
 /// </remarks>
 internal sealed class SessionStream : Stream
@@ -85,8 +85,6 @@ internal sealed class SessionStream : Stream
 
     /// <summary>Whether the client has ended its side, or the connection is lost.</summary>
     public bool HasEnded => Volatile.Read(ref _ended);
-
-    public bool HoldsBuffer => Volatile.Read(ref _buffer) is not null;
 
     public SessionEvents WantedEvents =>
         (_reading.IsPending ? SessionEvents.CanRead : SessionEvents.None) | (_writing.IsPending ? SessionEvents.CanWrite : SessionEvents.None);
@@ -319,19 +317,6 @@ internal sealed class SessionStream : Stream
         }
     }
 
-    /// <summary>Gives the receive buffer back while nothing is in it.</summary>
-    public void GiveBackBuffer()
-    {
-        lock (_readGate)
-        {
-            if (_buffer is not null && _start == _end)
-            {
-                ReceiveBuffers.Return(_buffer);
-                _buffer = null;
-            }
-        }
-    }
-
     /// <summary>Forgets the connection; the client is given the time to hang up.</summary>
     /// <param name="lingerMilliseconds">How long at most.</param>
     public void EndSession(int lingerMilliseconds = 250)
@@ -373,12 +358,8 @@ internal sealed class SessionStream : Stream
                     }
                 }
 
-                if (_buffer is not null)
-                {
-                    ReceiveBuffers.Return(_buffer);
-                    _buffer = null;
-                    _start = _end = 0;
-                }
+                _start = _end = 0;
+                GiveBackBuffer();
             }
 
             if (AbortsWhenDisposed?.Invoke() ?? true)
@@ -409,7 +390,22 @@ internal sealed class SessionStream : Stream
         int n = Math.Min(destination.Length, _end - _start);
         _buffer.AsSpan(_start, n).CopyTo(destination);
         _start += n;
+        if (_start == _end)
+        {
+            GiveBackBuffer();
+        }
+
         return n;
+    }
+
+    /// <summary>A connection that waits, perhaps for long, holds none. Under the read gate.</summary>
+    private void GiveBackBuffer()
+    {
+        if (_buffer is { } buffer)
+        {
+            _buffer = null;
+            ReceiveBuffers.Return(buffer);
+        }
     }
 
     /// <summary>Bytes, 0 at the end (or for a destination without room), -1 nothing there, -2 lost. Under the read gate.</summary>
@@ -424,7 +420,13 @@ internal sealed class SessionStream : Stream
         _buffer ??= ReceiveBuffers.Rent();
         int n = Read(_buffer, out _end);
         _start = 0;
-        return n > 0 ? TakeBuffered(destination) : n;
+        if (n > 0)
+        {
+            return TakeBuffered(destination);
+        }
+
+        GiveBackBuffer();
+        return n;
     }
 
     /// <summary>One look at the connection; <paramref name="inOrder"/>: so many of the bytes may be handed on, at least one when it returns more than 0.</summary>

@@ -72,7 +72,7 @@ public class ServerAllocationTests
         }
 
         Assert.That(least, Is.LessThan(12 * Messages), $"bytes for {Messages} messages, on all threads");
-        Assert.That(onThread.Bytes, Is.Zero, "bytes for all messages, on the connection's thread");
+        Assert.That(onThread.Bytes, Is.LessThan(Messages), "bytes for all messages, on the connection's thread");
     }
 
     private static void Echo(Socket socket, byte[] frame, int echo, int inFlight, byte[] echoes, int messages)
