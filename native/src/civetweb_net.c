@@ -12,6 +12,7 @@
 #include "civetweb_net.h"
 
 #include "platform.c"
+#include "wake.c"
 #include "mask.c"
 #include "utf8.c"
 #include "frame_reader.c"

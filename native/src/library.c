@@ -54,7 +54,7 @@ cwn_init(unsigned features)
 	if (!ready) {
 		/* Returns 0 although it worked when no feature is asked for. */
 		(void)mg_init_library(0);
-		if (mg_init_library_called <= 0) {
+		if ((mg_init_library_called <= 0) || !cwn_wake_prepare()) {
 			return 0;
 		}
 		ready = true;

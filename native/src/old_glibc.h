@@ -27,16 +27,20 @@
 /* In libpthread and libdl until 2.34, which the library therefore names. */
 CWN_BIND(pthread_create, pthread_create, CWN_GLIBC_BASE);
 CWN_BIND(pthread_detach, pthread_detach, CWN_GLIBC_BASE);
+CWN_BIND(pthread_attr_getstack, pthread_attr_getstack, CWN_GLIBC_BASE);
+CWN_BIND(pthread_getattr_np, pthread_getattr_np, CWN_GLIBC_BASE);
 CWN_BIND(pthread_getspecific, pthread_getspecific, CWN_GLIBC_BASE);
 CWN_BIND(pthread_join, pthread_join, CWN_GLIBC_BASE);
 CWN_BIND(pthread_key_create, pthread_key_create, CWN_GLIBC_BASE);
 CWN_BIND(pthread_key_delete, pthread_key_delete, CWN_GLIBC_BASE);
+CWN_BIND(pthread_kill, pthread_kill, CWN_GLIBC_BASE);
 CWN_BIND(pthread_mutex_trylock, pthread_mutex_trylock, CWN_GLIBC_BASE);
 CWN_BIND(pthread_mutexattr_destroy, pthread_mutexattr_destroy, CWN_GLIBC_BASE);
 CWN_BIND(pthread_mutexattr_init, pthread_mutexattr_init, CWN_GLIBC_BASE);
 CWN_BIND(pthread_mutexattr_settype, pthread_mutexattr_settype, CWN_GLIBC_BASE);
 CWN_BIND(pthread_setname_np, pthread_setname_np, CWN_GLIBC_2_12);
 CWN_BIND(pthread_setspecific, pthread_setspecific, CWN_GLIBC_BASE);
+CWN_BIND(pthread_sigmask, pthread_sigmask, CWN_GLIBC_BASE);
 CWN_BIND(dlclose, dlclose, CWN_GLIBC_BASE);
 CWN_BIND(dlopen, dlopen, CWN_GLIBC_BASE);
 CWN_BIND(dlsym, dlsym, CWN_GLIBC_BASE);

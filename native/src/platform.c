@@ -1,10 +1,6 @@
 /* The only file with operating-system differences of its own; the rest uses
  * what civetweb.c already evens out (SOCKET, poll, closesocket, pthread_mutex). */
 
-#if defined(__linux__)
-#include <sys/eventfd.h>
-#endif
-
 #if defined(_MSC_VER)
 #define CWN_THREAD_LOCAL __declspec(thread)
 #else
@@ -33,110 +29,6 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
 	return TryEnterCriticalSection(&mutex->sec) ? 0 : EBUSY;
 }
 #endif
-
-/* Something poll can wait for that any thread can set. */
-typedef struct cwn_wake {
-	SOCKET read_end;
-	SOCKET write_end;
-} cwn_wake;
-
-#if defined(_WIN32)
-
-static bool
-cwn_wake_create(cwn_wake *wake)
-{
-	/* A UDP socket connected to itself: poll on Windows takes sockets only. */
-	struct sockaddr_in address;
-	int size = (int)sizeof(address);
-	u_long nonblocking = 1;
-	SOCKET s = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
-	if (s == INVALID_SOCKET) {
-		return false;
-	}
-	set_close_on_exec(s, NULL, NULL);
-	memset(&address, 0, sizeof(address));
-	address.sin_family = AF_INET;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((bind(s, (struct sockaddr *)&address, size) != 0)
-	    || (getsockname(s, (struct sockaddr *)&address, &size) != 0)
-	    || (connect(s, (struct sockaddr *)&address, size) != 0)
-	    || (ioctlsocket(s, (long)FIONBIO, &nonblocking) != 0)) {
-		closesocket(s);
-		return false;
-	}
-	wake->read_end = wake->write_end = s;
-	return true;
-}
-
-static void
-cwn_wake_set(const cwn_wake *wake)
-{
-	(void)send(wake->write_end, "", 1, 0);
-}
-
-static void
-cwn_wake_clear(const cwn_wake *wake)
-{
-	char buffer[64];
-	while (recv(wake->read_end, buffer, (int)sizeof(buffer), 0) > 0) {
-	}
-}
-
-#else
-
-static bool
-cwn_wake_create(cwn_wake *wake)
-{
-#if defined(__linux__)
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0) {
-		return false;
-	}
-	wake->read_end = wake->write_end = fd;
-	return true;
-#else
-	int ends[2];
-	int i;
-	if (pipe(ends) != 0) {
-		return false;
-	}
-	for (i = 0; i < 2; i++) {
-		(void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-		(void)fcntl(ends[i], F_SETFL, O_NONBLOCK);
-	}
-	wake->read_end = ends[0];
-	wake->write_end = ends[1];
-	return true;
-#endif
-}
-
-static void
-cwn_wake_set(const cwn_wake *wake)
-{
-	/* eventfd wants eight bytes; a pipe takes them too. A full one is set. */
-	uint64_t one = 1;
-	ssize_t n = write(wake->write_end, &one, sizeof(one));
-	(void)n;
-}
-
-static void
-cwn_wake_clear(const cwn_wake *wake)
-{
-	uint64_t buffer[8];
-	ssize_t n = read(wake->read_end, buffer, sizeof(buffer));
-	(void)n;
-}
-
-#endif
-
-static void
-cwn_wake_destroy(cwn_wake *wake)
-{
-	closesocket(wake->read_end);
-	if (wake->write_end != wake->read_end) {
-		closesocket(wake->write_end);
-	}
-}
 
 /* As poll does on other systems: waits for ever with -1, leaves INVALID_SOCKET
  * out, and tells without being asked that a connection is lost, but not that its

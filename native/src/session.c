@@ -326,7 +326,8 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 	}
 	(void)shutdown(session->sock, SHUTDOWN_WR);
 	while (!atomic_load(&session->failed)) {
-		struct mg_pollfd pollers[2];
+		struct mg_pollfd poller;
+		bool woken;
 		/* The raw socket, TLS or not: what comes is thrown away. */
 		int n = cwn_socket_recv(session->sock, sink, size);
 		if ((n == 0) || (n == -2)) {
@@ -336,16 +337,10 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 			return false;
 		}
 		if (n == -1) {
-			pollers[0].fd = session->sock;
-			pollers[0].events = POLLIN;
-			pollers[0].revents = 0;
-			pollers[1].fd = session->wake.read_end; /* an abort */
-			pollers[1].events = POLLIN;
-			pollers[1].revents = 0;
-			(void)cwn_poll(pollers, 2, cwn_poll_timeout(deadline));
-			if (pollers[1].revents != 0) {
-				cwn_wake_clear(&session->wake);
-			}
+			poller.fd = session->sock;
+			poller.events = POLLIN;
+			/* Woken: an abort. */
+			(void)cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(deadline), &woken);
 		}
 	}
 	return true;

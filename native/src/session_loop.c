@@ -27,28 +27,22 @@ static cwn_wait_result
 cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 {
 	cwn_session *session = loop->session;
-	struct mg_pollfd pollers[2];
-	pollers[0].fd = session->sock;
-	pollers[0].events = POLLIN;
+	struct mg_pollfd poller;
+	bool woken;
+	poller.fd = session->sock;
+	poller.events = POLLIN;
 	if (loop->queue_stalled_at != 0) {
-		pollers[0].events |= POLLOUT;
+		poller.events |= POLLOUT;
 	}
-	pollers[0].revents = 0;
-	pollers[1].fd = session->wake.read_end;
-	pollers[1].events = POLLIN;
-	pollers[1].revents = 0;
-	if (cwn_poll(pollers, 2, cwn_poll_timeout(deadline)) == 0) {
+	if (cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(deadline), &woken) == 0) {
 		return CWN_TIMED_OUT;
 	}
-	if (pollers[1].revents != 0) {
-		cwn_wake_clear(&session->wake);
-		/* Input goes first: threads that wake this one all the time must not keep
-		 * it from reading. Every turn looks at what a wake can mean. */
-		if (pollers[0].revents == 0) {
-			return CWN_WOKEN;
-		}
+	/* Input goes first: threads that wake this one all the time must not keep
+	 * it from reading. Every turn looks at what a wake can mean. */
+	if (woken && (poller.revents == 0)) {
+		return CWN_WOKEN;
 	}
-	if ((pollers[0].revents & (POLLIN | POLLOUT)) == POLLOUT) {
+	if ((poller.revents & (POLLIN | POLLOUT)) == POLLOUT) {
 		return CWN_WRITABLE;
 	}
 	/* An interrupted poll counts as readable: receiving then would block. */
@@ -391,6 +385,7 @@ cwn_session_run(cwn_session *session,
 
 	atomic_fetch_add(&session->references, 1);
 	cwn_own_session = session;
+	cwn_wake_begin(&session->wake);
 	mg_set_thread_name("wsock");
 	loop.receive_first = (session->ssl != NULL);
 	if (cwn_loop_drain_input(&loop)) {
@@ -405,6 +400,7 @@ cwn_session_run(cwn_session *session,
 	conn->data_len = conn->request_len;
 	conn->must_close = 1;
 	cwn_session_detach(session);
+	cwn_wake_end(&session->wake);
 	cwn_own_session = outer;
 	cwn_reader_free(&loop.reader);
 	mg_free(own_input);

@@ -17,6 +17,7 @@ cwn_session_begin(cwn_session *session)
 	atomic_fetch_add(&session->references, 1);
 	session->outer = cwn_own_session;
 	cwn_own_session = session;
+	cwn_wake_begin(&session->wake);
 	/* What CivetWeb has read behind the request is the first input. */
 	session->early = (unsigned char *)conn->buf + conn->request_len;
 	atomic_store(&session->early_size, (size_t)(conn->data_len - conn->request_len));
@@ -203,7 +204,8 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		return CWN_CAN_READ;
 	}
 	for (;;) {
-		struct mg_pollfd pollers[2];
+		struct mg_pollfd poller;
+		bool woken;
 		uint64_t until = deadline;
 		int flushed = cwn_session_send_output(session);
 		int result = 0;
@@ -216,25 +218,21 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			uint64_t stalled = session->stalled_at + session->options.send_timeout_ms;
 			until = ((until == 0) || (stalled < until)) ? stalled : until;
 		}
-		pollers[0].fd = session->sock;
-		pollers[0].events = 0;
-		pollers[0].revents = 0;
+		poller.fd = session->sock;
+		poller.events = 0;
 		if ((events & CWN_CAN_READ) != 0) {
-			pollers[0].events |= POLLIN;
+			poller.events |= POLLIN;
 		}
 		if (((events & CWN_CAN_WRITE) != 0) || (flushed == 0)) {
-			pollers[0].events |= POLLOUT;
+			poller.events |= POLLOUT;
 		}
-		if ((pollers[0].events == 0) && session->hung_up) {
+		if ((poller.events == 0) && session->hung_up) {
 			/* Said before; poll would say it again and again. */
-			pollers[0].fd = INVALID_SOCKET;
+			poller.fd = INVALID_SOCKET;
 		}
-		pollers[1].fd = session->wake.read_end;
-		pollers[1].events = POLLIN;
-		pollers[1].revents = 0;
-		ready = cwn_poll(pollers, 2, cwn_poll_timeout(until));
+		ready = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(until), &woken);
 		if (ready < 0) {
-			return CWN_WOKEN_UP; /* interrupted: the caller looks at everything */
+			return CWN_WOKEN_UP; /* or interrupted: the caller looks at everything */
 		}
 		if (ready == 0) {
 			if ((deadline != 0) && (cwn_now_ms() >= deadline)) {
@@ -242,19 +240,18 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			}
 			continue; /* the stalled output, or poll a moment early */
 		}
-		if (pollers[1].revents != 0) {
-			cwn_wake_clear(&session->wake);
+		if (woken) {
 			result |= CWN_WOKEN_UP;
 		}
 		if ((events & CWN_CAN_READ) != 0) {
-			if ((pollers[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+			if ((poller.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
 				result |= CWN_CAN_READ; /* reading tells what it is */
 			}
-		} else if ((pollers[0].revents & (POLLHUP | POLLERR)) != 0) {
+		} else if ((poller.revents & (POLLHUP | POLLERR)) != 0) {
 			session->hung_up = true;
 			result |= CWN_HUNG_UP;
 		}
-		if (((events & CWN_CAN_WRITE) != 0) && (pollers[0].revents & POLLOUT) != 0) {
+		if (((events & CWN_CAN_WRITE) != 0) && (poller.revents & POLLOUT) != 0) {
 			result |= CWN_CAN_WRITE;
 		}
 		if (result != 0) {
@@ -294,6 +291,7 @@ cwn_session_end(cwn_session *session, int linger_ms)
 	conn->data_len = conn->request_len;
 	conn->must_close = 1;
 	cwn_session_detach(session);
+	cwn_wake_end(&session->wake);
 	cwn_own_session = session->outer;
 	cwn_session_release(session);
 }

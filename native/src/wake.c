@@ -1,0 +1,276 @@
+/* How a session's own thread waits for its socket, and how other threads wake it.
+ *
+ * create, destroy   with the session
+ * begin, end        the own thread, around all its waiting
+ * wait              the own thread
+ * set               any thread, under a lock that detaching takes too: the own
+ *                   thread has not ended
+ *
+ * On Linux a signal does it: it is blocked in the own thread but while that waits
+ * (ppoll), so none is lost, and a connection costs one descriptor, not two. */
+
+#if defined(__linux__)
+
+#include <signal.h>
+#include <sys/mman.h>
+
+/* Ignored unless somebody wants it, so no other part of a process minds it. */
+#define CWN_WAKE_SIGNAL SIGURG
+
+typedef struct cwn_wake {
+	pthread_t thread; /* the own one, once waiting has been true */
+	atomic_bool is_set;
+	atomic_bool waiting;
+	bool was_blocked;
+	bool has_waited;
+	sigset_t while_waiting;
+} cwn_wake;
+
+static void
+cwn_wake_signal(int signal_number)
+{
+	(void)signal_number; /* interrupting ppoll is all it is for */
+}
+
+/* Once, before the first session. */
+static bool
+cwn_wake_prepare(void)
+{
+	struct sigaction action;
+	if (sigaction(CWN_WAKE_SIGNAL, NULL, &action) != 0) {
+		return false;
+	}
+	if ((action.sa_flags & SA_SIGINFO) || ((action.sa_handler != SIG_DFL) && (action.sa_handler != SIG_IGN))) {
+		return true; /* anybody's handler interrupts as well */
+	}
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = cwn_wake_signal;
+	action.sa_flags = SA_RESTART; /* ppoll is interrupted all the same */
+	(void)sigemptyset(&action.sa_mask);
+	return sigaction(CWN_WAKE_SIGNAL, &action, NULL) == 0;
+}
+
+static bool
+cwn_wake_create(cwn_wake *wake)
+{
+	memset(wake, 0, sizeof(*wake));
+	atomic_init(&wake->is_set, false);
+	atomic_init(&wake->waiting, false);
+	return true;
+}
+
+static void
+cwn_wake_destroy(cwn_wake *wake)
+{
+	(void)wake;
+}
+
+static void
+cwn_wake_begin(cwn_wake *wake)
+{
+	sigset_t ours;
+	(void)sigemptyset(&ours);
+	(void)sigaddset(&ours, CWN_WAKE_SIGNAL);
+	wake->thread = pthread_self();
+	(void)pthread_sigmask(SIG_BLOCK, &ours, &wake->while_waiting);
+	wake->was_blocked = sigismember(&wake->while_waiting, CWN_WAKE_SIGNAL) == 1;
+	(void)sigdelset(&wake->while_waiting, CWN_WAKE_SIGNAL);
+}
+
+static void
+cwn_wake_end(cwn_wake *wake)
+{
+	if (!wake->was_blocked) {
+		(void)pthread_sigmask(SIG_SETMASK, &wake->while_waiting, NULL);
+	}
+}
+
+static void
+cwn_wake_set(cwn_wake *wake)
+{
+	if (!atomic_exchange(&wake->is_set, true) && atomic_load(&wake->waiting)) {
+		(void)pthread_kill(wake->thread, CWN_WAKE_SIGNAL);
+	}
+}
+
+/* The handshake has gone deep into the stack; from here on little of it is used. */
+static void
+cwn_give_back_stack(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	enum { PAGE = 4096 };
+	pthread_attr_t attributes;
+	uintptr_t end = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+	void *low = NULL;
+	size_t size = 0;
+	if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+		return;
+	}
+	if (pthread_attr_getstack(&attributes, &low, &size) != 0) {
+		low = NULL;
+	}
+	(void)pthread_attr_destroy(&attributes);
+	end -= PAGE; /* what this function and those it calls are using */
+	if ((low != NULL) && ((uintptr_t)low < end)) {
+		(void)madvise(low, end - (uintptr_t)low, MADV_DONTNEED);
+	}
+#endif
+}
+
+/* As poll for one socket, or for none with INVALID_SOCKET; -1 also when woken.
+ * woken: whether set was called since the last time. */
+static int
+cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *woken)
+{
+	int result = 0;
+	poller->revents = 0;
+	if (!wake->has_waited) {
+		wake->has_waited = true;
+		cwn_give_back_stack();
+	}
+	atomic_store(&wake->waiting, true);
+	if (!atomic_load(&wake->is_set)) {
+		struct timespec time;
+		time.tv_sec = timeout_ms / 1000;
+		time.tv_nsec = (timeout_ms % 1000) * 1000000L;
+		result = ppoll(poller, 1, (timeout_ms < 0) ? NULL : &time, &wake->while_waiting);
+	}
+	atomic_store(&wake->waiting, false);
+	*woken = atomic_exchange(&wake->is_set, false);
+	return (*woken && (result <= 0)) ? -1 : result;
+}
+
+#else
+
+typedef struct cwn_wake {
+	SOCKET read_end;
+	SOCKET write_end;
+} cwn_wake;
+
+static bool
+cwn_wake_prepare(void)
+{
+	return true;
+}
+
+#if defined(_WIN32)
+static bool
+cwn_wake_create(cwn_wake *wake)
+{
+	/* A UDP socket connected to itself: poll on Windows takes sockets only. */
+	struct sockaddr_in address;
+	int size = (int)sizeof(address);
+	u_long nonblocking = 1;
+	SOCKET s = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
+	if (s == INVALID_SOCKET) {
+		return false;
+	}
+	set_close_on_exec(s, NULL, NULL);
+	memset(&address, 0, sizeof(address));
+	address.sin_family = AF_INET;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if ((bind(s, (struct sockaddr *)&address, size) != 0)
+	    || (getsockname(s, (struct sockaddr *)&address, &size) != 0)
+	    || (connect(s, (struct sockaddr *)&address, size) != 0)
+	    || (ioctlsocket(s, (long)FIONBIO, &nonblocking) != 0)) {
+		closesocket(s);
+		return false;
+	}
+	wake->read_end = wake->write_end = s;
+	return true;
+}
+
+static void
+cwn_wake_set(cwn_wake *wake)
+{
+	(void)send(wake->write_end, "", 1, 0);
+}
+
+static void
+cwn_wake_clear(cwn_wake *wake)
+{
+	char buffer[64];
+	while (recv(wake->read_end, buffer, (int)sizeof(buffer), 0) > 0) {
+	}
+}
+
+#else
+
+static bool
+cwn_wake_create(cwn_wake *wake)
+{
+	int ends[2];
+	int i;
+	if (pipe(ends) != 0) {
+		return false;
+	}
+	for (i = 0; i < 2; i++) {
+		(void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+		(void)fcntl(ends[i], F_SETFL, O_NONBLOCK);
+	}
+	wake->read_end = ends[0];
+	wake->write_end = ends[1];
+	return true;
+}
+
+static void
+cwn_wake_set(cwn_wake *wake)
+{
+	/* A full pipe is set. */
+	ssize_t n = write(wake->write_end, "", 1);
+	(void)n;
+}
+
+static void
+cwn_wake_clear(cwn_wake *wake)
+{
+	char buffer[64];
+	ssize_t n = read(wake->read_end, buffer, sizeof(buffer));
+	(void)n;
+}
+
+#endif
+
+static void
+cwn_wake_destroy(cwn_wake *wake)
+{
+	closesocket(wake->read_end);
+	if (wake->write_end != wake->read_end) {
+		closesocket(wake->write_end);
+	}
+}
+
+static void
+cwn_wake_begin(cwn_wake *wake)
+{
+	(void)wake;
+}
+
+static void
+cwn_wake_end(cwn_wake *wake)
+{
+	(void)wake;
+}
+
+/* As poll for one socket, or for none with INVALID_SOCKET; -1 also when woken.
+ * woken: whether set was called since the last time. */
+static int
+cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *woken)
+{
+	struct mg_pollfd pollers[2];
+	int result;
+	pollers[0] = *poller;
+	pollers[0].revents = 0;
+	pollers[1].fd = wake->read_end;
+	pollers[1].events = POLLIN;
+	pollers[1].revents = 0;
+	result = cwn_poll(pollers, 2, timeout_ms);
+	poller->revents = (result > 0) ? pollers[0].revents : 0;
+	*woken = (result > 0) && (pollers[1].revents != 0);
+	if (*woken) {
+		cwn_wake_clear(wake);
+	}
+	return (*woken && (poller->revents == 0)) ? -1 : result;
+}
+
+#endif
