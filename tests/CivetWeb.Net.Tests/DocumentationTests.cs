@@ -19,7 +19,7 @@ internal sealed partial class DocumentationTests
 {
     private static readonly string[] Documents =
     [
-        "README.md", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "generated/README.md",
+        "README.md", "CHANGELOG.md", "SECURITY.md", "THIRD-PARTY-NOTICES.md", "generated/README.md",
         .. Directory.GetFiles(Path.Combine(Repository.Root, "docs"), "*.md").Select(path => "docs/" + Path.GetFileName(path)).Order(),
     ];
 
@@ -35,7 +35,7 @@ internal sealed partial class DocumentationTests
             {
                 string[] head = [.. block.TakeWhile(line => IsUsing(line) || line.Length == 0)];
                 Assert.That(head.Where(IsUsing), Is.SubsetOf(usings), "using lines");
-                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of ReadmeExamples.cs or ServerExamples.cs");
+                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of tests/CivetWeb.Net.Tests/*Examples.cs");
             }
 
             Assert.That(File.ReadLines(Path.Combine(Repository.Root, document)), Has.None.Match("^ *```(cs|c#|C#)\\b"), "C# blocks are ```csharp");
@@ -253,8 +253,7 @@ internal sealed partial class DocumentationTests
 
     private static string[] Examples() =>
     [
-        .. ((string[])["ReadmeExamples.cs", "ServerExamples.cs"])
-            .SelectMany(file => File.ReadLines(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", file))),
+        .. Directory.GetFiles(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests"), "*Examples.cs").Order().SelectMany(File.ReadLines),
     ];
 
     private static bool IsUsing(string line) => line.StartsWith("using ", StringComparison.Ordinal) && !line.Contains('=') && line.EndsWith(';');

@@ -33,6 +33,8 @@ internal sealed class LineProcess : IDisposable
         _errors = _process.StandardError.ReadToEndAsync();
     }
 
+    public int Id => _process.Id;
+
     public bool HasExited => _process.HasExited;
 
     /// <summary>What it has said so far.</summary>
