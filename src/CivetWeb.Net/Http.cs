@@ -1,6 +1,7 @@
 using System;
 using System.Buffers.Binary;
 using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using System.Text.Unicode;
@@ -19,6 +20,7 @@ namespace CivetWeb.Net;
 public static class Http
 {
     private const int MaxControlPayload = 125;
+    private const string OverloadsDifferByCallback = "The type of the first argument tells these from the overloads without optional parameters.";
 
     /// <summary>Starts a server (<c>mg_start2</c>).</summary>
     /// <param name="callback">Handles requests.</param>
@@ -93,6 +95,7 @@ public static class Http
     /// <param name="callbacks">What to call during the life of the server; read once, now.</param>
     /// <param name="options">Names and values in turn.</param>
     /// <param name="userData">Any object; <see cref="Context.UserData"/> and <see cref="RequestInfo.UserData"/> show it.</param>
+    [SuppressMessage("ApiDesign", "RS0027", Justification = OverloadsDifferByCallback)]
     public static Context StartServer(Callbacks callbacks, string[] options, object? userData = null) =>
         StartServer(callbacks, ServerSettings.ToPairs(options), userData);
 
@@ -100,6 +103,7 @@ public static class Http
     /// <param name="callbacks">What to call during the life of the server; read once, now.</param>
     /// <param name="options">Names and values; see docs/options.md.</param>
     /// <param name="userData">Any object; <see cref="Context.UserData"/> and <see cref="RequestInfo.UserData"/> show it.</param>
+    [SuppressMessage("ApiDesign", "RS0027", Justification = OverloadsDifferByCallback)]
     public static Context StartServer(
         Callbacks callbacks, IEnumerable<KeyValuePair<string, string>> options, object? userData = null)
     {
