@@ -392,18 +392,23 @@ public static class Http
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The cookie's name; case matters.</param>
     /// <returns>The value, without quotes around it.</returns>
+    /// <exception cref="ArgumentException">The name is null or empty.</exception>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetCookie(Connection connection, string name) => GetRequestInfo(connection).GetCookie(name);
 
     /// <summary>The value of a header of the request; null without it (<c>mg_get_header</c>).</summary>
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The header's name; case does not matter.</param>
     /// <returns>The value of the first such header.</returns>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetHeader(Connection connection, string name) => GetRequestInfo(connection).GetHeader(name);
 
     /// <summary>The decoded value of a variable in the request's query; null without it (<c>mg_get_var</c>).</summary>
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The variable's name; case does not matter.</param>
-    /// <returns>The value.</returns>
+    /// <returns>The value of the first such variable, empty for one without =.</returns>
+    /// <exception cref="ArgumentException">The name contains a NUL.</exception>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetVariable(Connection connection, string name)
     {
         RequestInfo info = GetRequestInfo(connection);
