@@ -55,7 +55,7 @@ internal sealed partial class DocumentationTests
             Assert.That(await page.Content.ReadAsStringAsync(), Does.StartWith("<!DOCTYPE html>").And.Contains("new WebSocket("));
 
             int before = output.Lines.Length;
-            await QuickStartExamples.Client([$"ws://127.0.0.1:{root.Port}/echo"]).WaitAsync(TestServer.Patience);
+            await ServerExamples.Client([$"ws://127.0.0.1:{root.Port}/echo"]).WaitAsync(TestServer.Patience);
             Assert.That(output.Lines[before..], Has.Member("Hello!"));
             await Eventually.IsTrueAsync(() => output.Lines.Any(line => line.EndsWith("has closed.", StringComparison.Ordinal)), "the end of the handler");
 

@@ -114,7 +114,7 @@ internal static partial class Markdown
     [GeneratedRegex(@"^#{1,6} +(.*?) *#*$")]
     private static partial Regex Heading();
 
-    [GeneratedRegex(@"`[^`]*`")]
+    [GeneratedRegex(@"`[^`\n]*`")]
     private static partial Regex Code();
 
     [GeneratedRegex(@"\[([^\]]*)\]\([^)]*\)")]

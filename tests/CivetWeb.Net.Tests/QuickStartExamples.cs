@@ -1,5 +1,4 @@
 using System;
-using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net;
 
@@ -101,21 +100,6 @@ internal static class QuickStartExamples
         await server.StartAsync();
         Console.WriteLine($"Listening on {server.EndPoints[0].Uri} - press Enter to stop.");
         Console.ReadLine();
-        #endregion
-    }
-
-    /// <summary>A client, to try a server with.</summary>
-    public static async Task Client(string[] args)
-    {
-        #region client
-        using var client = new System.Net.WebSockets.ClientWebSocket();
-        await client.ConnectAsync(new Uri(args.Length > 0 ? args[0] : "ws://127.0.0.1:8080/echo"), CancellationToken.None);
-        await client.SendAsync("Hello!"u8.ToArray(), System.Net.WebSockets.WebSocketMessageType.Text, true, CancellationToken.None);
-        await foreach (WebSocketMessage message in client.ReadMessagesAsync())
-        {
-            Console.WriteLine(message.Text);
-            await client.CloseOutputAsync(System.Net.WebSockets.WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
-        }
         #endregion
     }
 }
