@@ -4,7 +4,9 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Http;
+using System.Net.Security;
 using System.Net.WebSockets;
+using System.Security.Authentication;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -116,6 +118,37 @@ internal sealed partial class DocumentationTests
             await alice.CloseNormallyAsync();
             Assert.That(await StatusAsync(context.Port, "/private", "session=1"), Is.EqualTo(HttpStatusCode.Unauthorized));
         }
+    }
+
+    [Test]
+    public async Task The_TLS_of_the_callback_API_runs()
+    {
+        using var certificates = new TestCertificates();
+        string[] options = ReadmeExamples.Tls();
+        options[1] = "127.0.0.1:0,127.0.0.1:0s";
+        options[3] = certificates.Write("server.pem", TestCertificates.Pem(certificates.Server) + TestCertificates.KeyPem(certificates.Server));
+        using Context context = Http.StartServer(
+            connection =>
+            {
+                Http.Print(connection, $"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{Http.GetRequestInfo(connection).IsSsl}");
+                return 200;
+            },
+            options);
+        Assert.That(context.Ports.Select(port => port.IsSsl), Is.EqualTo((bool[])[false, true]));
+
+        using var handler = new SocketsHttpHandler
+        {
+            UseProxy = false,
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                RemoteCertificateValidationCallback = (stream, certificate, _, _) =>
+                    ((SslStream)stream).SslProtocol == SslProtocols.Tls13 && certificate!.GetRawCertData().AsSpan().SequenceEqual(certificates.Server.RawData),
+            },
+        };
+        using var http = new HttpClient(handler) { Timeout = TestServer.Patience };
+        Assert.That(await http.GetStringAsync(new Uri($"https://127.0.0.1:{context.Ports[1].Port}/")), Is.EqualTo("True"));
+        Assert.That(await http.GetStringAsync(new Uri($"http://127.0.0.1:{context.Ports[0].Port}/")), Is.EqualTo("False"));
     }
 
     [Test]

@@ -90,6 +90,20 @@ internal static class ReadmeExamples
         return context;
     }
 
+    /// <summary>The options of a server with TLS.</summary>
+    public static string[] Tls()
+    {
+        #region callback-tls
+        string[] options =
+        [
+            "listening_ports", "127.0.0.1:8080,8443s", // s: TLS
+            "ssl_certificate", "/etc/example/server.pem", // certificate and key
+            "ssl_protocol_version", "5", // TLS 1.3
+        ];
+        #endregion
+        return options;
+    }
+
     /// <summary>Sets a handler that writes from a thread of its own.</summary>
     public static void Clock(Context context)
     {
