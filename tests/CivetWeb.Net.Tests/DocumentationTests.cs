@@ -82,6 +82,14 @@ internal sealed partial class DocumentationTests
     }
 
     [Test]
+    public void The_index_leads_to_every_document()
+    {
+        IEnumerable<string> there = Documents.Where(document => document.StartsWith("docs/", StringComparison.Ordinal) && document != "docs/README.md")
+            .Select(document => document["docs/".Length..]);
+        Assert.That(there, Is.SubsetOf(Markdown.Links("docs/README.md")));
+    }
+
+    [Test]
     public void Whole_programs_are_complete_in_a_new_console_project()
     {
         string file = Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", "QuickStartExamples.cs");
