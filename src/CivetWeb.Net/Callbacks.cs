@@ -7,8 +7,10 @@ namespace CivetWeb.Net;
 /// not needed. The set is read once, when the server starts.
 /// </summary>
 /// <remarks>
-/// Callbacks run on the threads of the server, several at once for different connections, and may block. An exception
-/// that leaves one is reported to <see cref="UnhandledException"/> and never ends the process.
+/// Callbacks run on the threads of the server, several at once for different connections, and may block;
+/// <see cref="InitContext"/> and <see cref="InitSsl"/> run on the thread that starts the server, <see cref="ExitContext"/> on
+/// the one that stops it. An exception that leaves one is reported to <see cref="UnhandledException"/> and never ends the
+/// process.
 /// </remarks>
 public sealed class Callbacks
 {

@@ -43,7 +43,7 @@ public sealed class Context : IDisposable
     /// <summary>Whether the server is running: started, and nobody has begun to stop it.</summary>
     public bool IsRunning => _server is not null && Volatile.Read(ref _stopping) == 0;
 
-    /// <summary>How many WebSockets are open.</summary>
+    /// <summary>How many WebSockets are open, those included whose connect callback is still running.</summary>
     public int WebSocketCount => _connections.Count;
 
     internal Callbacks Callbacks { get; }
@@ -55,6 +55,7 @@ public sealed class Context : IDisposable
     internal bool IsStopping => _connections.IsStopping;
 
     /// <summary>Stops the server, as <see cref="Http.StopServer(Context)"/> does.</summary>
+    /// <exception cref="InvalidOperationException">Called from inside a callback, for whose end it would have to wait.</exception>
     public void Dispose() => Stop(DefaultDrainTime);
 
     internal static Context Start(Callbacks callbacks, ServerSettings settings, object? userData)

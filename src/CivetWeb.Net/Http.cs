@@ -1,6 +1,7 @@
 using System;
 using System.Buffers.Binary;
 using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using System.Text.Unicode;
@@ -19,6 +20,7 @@ namespace CivetWeb.Net;
 public static class Http
 {
     private const int MaxControlPayload = 125;
+    private const string OverloadsDifferByCallback = "The type of the first argument tells these from the overloads without optional parameters.";
 
     /// <summary>Starts a server (<c>mg_start2</c>).</summary>
     /// <param name="callback">Handles requests.</param>
@@ -93,6 +95,7 @@ public static class Http
     /// <param name="callbacks">What to call during the life of the server; read once, now.</param>
     /// <param name="options">Names and values in turn.</param>
     /// <param name="userData">Any object; <see cref="Context.UserData"/> and <see cref="RequestInfo.UserData"/> show it.</param>
+    [SuppressMessage("ApiDesign", "RS0027", Justification = OverloadsDifferByCallback)]
     public static Context StartServer(Callbacks callbacks, string[] options, object? userData = null) =>
         StartServer(callbacks, ServerSettings.ToPairs(options), userData);
 
@@ -100,6 +103,7 @@ public static class Http
     /// <param name="callbacks">What to call during the life of the server; read once, now.</param>
     /// <param name="options">Names and values; see docs/options.md.</param>
     /// <param name="userData">Any object; <see cref="Context.UserData"/> and <see cref="RequestInfo.UserData"/> show it.</param>
+    [SuppressMessage("ApiDesign", "RS0027", Justification = OverloadsDifferByCallback)]
     public static Context StartServer(
         Callbacks callbacks, IEnumerable<KeyValuePair<string, string>> options, object? userData = null)
     {
@@ -388,18 +392,23 @@ public static class Http
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The cookie's name; case matters.</param>
     /// <returns>The value, without quotes around it.</returns>
+    /// <exception cref="ArgumentException">The name is null or empty.</exception>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetCookie(Connection connection, string name) => GetRequestInfo(connection).GetCookie(name);
 
     /// <summary>The value of a header of the request; null without it (<c>mg_get_header</c>).</summary>
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The header's name; case does not matter.</param>
     /// <returns>The value of the first such header.</returns>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetHeader(Connection connection, string name) => GetRequestInfo(connection).GetHeader(name);
 
     /// <summary>The decoded value of a variable in the request's query; null without it (<c>mg_get_var</c>).</summary>
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The variable's name; case does not matter.</param>
-    /// <returns>The value.</returns>
+    /// <returns>The value of the first such variable, empty for one without =.</returns>
+    /// <exception cref="ArgumentException">The name contains a NUL.</exception>
+    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
     public static string? GetVariable(Connection connection, string name)
     {
         RequestInfo info = GetRequestInfo(connection);

@@ -17,11 +17,17 @@ namespace CivetWeb.Net.Tests;
 [TestFixture]
 internal sealed partial class DocumentationTests
 {
-    private static readonly string[] Documents =
+    private static readonly string[] Documents = Markdown.Documents;
+
+    /// <summary>What a new console project uses without saying so (ImplicitUsings).</summary>
+    private static readonly string[] ImplicitUsings =
     [
-        "README.md", "CHANGELOG.md", "SECURITY.md", "THIRD-PARTY-NOTICES.md", "generated/README.md",
-        .. Directory.GetFiles(Path.Combine(Repository.Root, "docs"), "*.md").Select(path => "docs/" + Path.GetFileName(path)).Order(),
+        "System", "System.Collections.Generic", "System.IO", "System.Linq", "System.Net.Http", "System.Threading", "System.Threading.Tasks",
     ];
+
+    [Test]
+    public void Documents_are_looked_at_wherever_they_are() =>
+        Assert.That(Documents, Is.SupersetOf((string[])["README.md", "CHANGELOG.md", "docs/getting-started.md", "generated/README.md"]));
 
     [TestCaseSource(nameof(Documents))]
     public void Every_csharp_block_is_a_region_of_compiled_code(string document)
@@ -31,43 +37,84 @@ internal sealed partial class DocumentationTests
         string[] regions = [.. Regions(source)];
         Assert.Multiple(() =>
         {
-            foreach (string[] block in Blocks(document, "csharp"))
+            foreach (string[] block in Markdown.Blocks(document, "csharp"))
             {
                 string[] head = [.. block.TakeWhile(line => IsUsing(line) || line.Length == 0)];
                 Assert.That(head.Where(IsUsing), Is.SubsetOf(usings), "using lines");
-                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of tests/CivetWeb.Net.Tests/*Examples.cs");
+                Assert.That(regions, Has.Member(Normalise(block.Skip(head.Length))), $"a C# block of {document} is no region of a file *Examples.cs of the tests");
             }
-
-            Assert.That(File.ReadLines(Path.Combine(Repository.Root, document)), Has.None.Match("^ *```(cs|c#|C#)\\b"), "C# blocks are ```csharp");
         });
     }
+
+    [TestCaseSource(nameof(Documents))]
+    public void Every_code_block_says_what_it_is_and_CSharp_is_csharp(string document) =>
+        Assert.That(Markdown.Languages(document), Has.None.Empty.And.None.Match("(?i)^(?!csharp$)(c#|cs|csx|csharp|c-sharp|dotnet)"));
 
     [Test]
     public void Every_region_is_shown_somewhere()
     {
         string[] source = Examples();
-        IEnumerable<string> shown = Documents.SelectMany(document => Blocks(document, "csharp"))
+        IEnumerable<string> shown = Documents.SelectMany(document => Markdown.Blocks(document, "csharp"))
             .Select(block => Normalise(block.SkipWhile(line => IsUsing(line) || line.Length == 0)));
         Assert.That(Regions(source), Is.Not.Empty.And.SubsetOf(shown));
     }
 
     [TestCaseSource(nameof(Documents))]
-    public void Links_lead_to_files_that_are_there(string document)
+    public void Links_lead_to_files_and_headings_that_are_there(string document)
     {
-        string folder = Path.GetDirectoryName(Path.Combine(Repository.Root, document))!;
-        string text = File.ReadAllText(Path.Combine(Repository.Root, document));
-        IEnumerable<string> missing = Link().Matches(text)
-            .Select(match => match.Groups[1].Value)
-            .Where(link => !link.Contains("://", StringComparison.Ordinal) && link[0] != '#')
-            .Select(link => link.Split('#')[0])
-            .Where(link => !Path.Exists(Path.Combine(folder, link)));
-        Assert.That(missing, Is.Empty);
+        string folder = Path.GetDirectoryName(document)!;
+        Assert.Multiple(() =>
+        {
+            foreach (string link in Markdown.Links(document))
+            {
+                string[] parts = link.Split('#', 2);
+                string target = parts[0].Length == 0
+                    ? document
+                    : Path.GetRelativePath(Repository.Root, Path.GetFullPath(Path.Combine(Repository.Root, folder, Uri.UnescapeDataString(parts[0])))).Replace('\\', '/');
+                Assert.That(Path.Exists(Path.Combine(Repository.Root, target)), link);
+                if (parts.Length > 1)
+                {
+                    Assert.That(Documents, Has.Member(target), $"{link}: only documents have headings");
+                    Assert.That(Markdown.Anchors(target), Has.Member(parts[1]), link);
+                }
+            }
+        });
+    }
+
+    [Test]
+    public void The_index_leads_to_every_document()
+    {
+        IEnumerable<string> there = Documents.Where(document => document.StartsWith("docs/", StringComparison.Ordinal) && document != "docs/README.md")
+            .Select(document => document["docs/".Length..]);
+        Assert.That(there, Is.SubsetOf(Markdown.Links("docs/README.md")));
+    }
+
+    [Test]
+    public void Whole_programs_are_complete_in_a_new_console_project()
+    {
+        string file = Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests", "QuickStartExamples.cs");
+        string[] source = File.ReadAllLines(file);
+        string[] programs = [.. Regions(source)];
+        Assert.Multiple(() =>
+        {
+            Assert.That(source.Where(IsUsing), Is.SubsetOf(ImplicitUsings.Append("CivetWeb.Net").Select(name => $"using {name};")));
+            foreach (string[] block in Documents.SelectMany(document => Markdown.Blocks(document, "csharp")))
+            {
+                if (programs.Contains(Normalise(block.SkipWhile(line => IsUsing(line) || line.Length == 0))))
+                {
+                    Assert.That(block, Has.Member("using CivetWeb.Net;"));
+                }
+            }
+
+            // The package's smoke tests take it as it is.
+            Assert.That(Normalise(Markdown.Blocks("README.md", "csharp").First().Skip(2)), Is.EqualTo(programs[0]));
+        });
     }
 
     [Test]
     public void The_two_commands_are_in_the_readme()
     {
-        string[] lines = [.. Blocks("README.md", "sh").SelectMany(block => block)];
+        string[] lines = [.. Markdown.Blocks("README.md", "sh").SelectMany(block => block)];
         Assert.That(lines, Has.Member("dotnet run --project src/EchoServer").And.Member("dotnet test"));
     }
 
@@ -251,36 +298,14 @@ internal sealed partial class DocumentationTests
         return output.Lines;
     }
 
+    /// <summary>Every file of examples, so that a new one is one without being named here.</summary>
     private static string[] Examples() =>
     [
-        .. Directory.GetFiles(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests"), "*Examples.cs").Order().SelectMany(File.ReadLines),
+        .. Directory.GetFiles(Path.Combine(Repository.Root, "tests", "CivetWeb.Net.Tests"), "*Examples.cs").Order(StringComparer.Ordinal)
+            .SelectMany(File.ReadLines),
     ];
 
     private static bool IsUsing(string line) => line.StartsWith("using ", StringComparison.Ordinal) && !line.Contains('=') && line.EndsWith(';');
-
-    /// <summary>The fenced code blocks of that language.</summary>
-    private static IEnumerable<string[]> Blocks(string document, string language)
-    {
-        List<string>? block = null;
-        foreach (string line in File.ReadLines(Path.Combine(Repository.Root, document)))
-        {
-            if (block is not null && line.Trim() == "```")
-            {
-                yield return [.. block];
-                block = null;
-            }
-            else if (block is not null)
-            {
-                block.Add(line);
-            }
-            else if (line.Trim() == "```" + language)
-            {
-                block = [];
-            }
-        }
-
-        Assert.That(block, Is.Null, $"a code block of {document} has no end");
-    }
 
     private static IEnumerable<string> Regions(string[] source)
     {
@@ -324,9 +349,6 @@ internal sealed partial class DocumentationTests
 
         return names;
     }
-
-    [GeneratedRegex(@"\]\(([^)\s]+)\)")]
-    private static partial Regex Link();
 
     [GeneratedRegex(@"websocket_[a-z_]+|trusted_proxies|proxy_protocol")]
     private static partial Regex OwnOption();

@@ -87,6 +87,25 @@ public sealed class LifetimeTests
     }
 
     [Test]
+    public async Task A_process_that_ends_tells_its_clients_and_waits_for_those_that_do_not_answer_no_longer_than_it_may()
+    {
+        using var server = new TestServer(("websocket_close_timeout_ms", "0")); // by itself it never gives a client up
+        EchoCounts counts = server.MapEcho();
+        using ClientWebSocket client = await server.ConnectAsync();
+        using RawClient silent = RawClient.Open(server.Port);
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == 2, "ready");
+        Task<WebSocketReceiveResult> received = client.ReceiveAsync(new byte[1], CancellationToken.None);
+
+        // What ProcessEnd does for each server that still runs when .NET says that the process ends.
+        server.Context.SayGoodbye(TimeSpan.FromMilliseconds(500));
+        Assert.That(silent.ReadClose(), Is.EqualTo(1001));
+        Assert.That((int?)(await received.WaitAsync(TestServer.Patience)).CloseStatus, Is.EqualTo(1001));
+        Assert.That(counts.Closes, Is.LessThan(2), "the silent one was not waited for");
+        Assert.That(() => server.ConnectAsync(), Throws.TypeOf<WebSocketException>(), "nobody new is let in");
+        await client.CloseOutputAsync(WebSocketCloseStatus.EndpointUnavailable, null, CancellationToken.None);
+    }
+
+    [Test]
     public async Task Two_servers_live_side_by_side()
     {
         using var a = new TestServer();

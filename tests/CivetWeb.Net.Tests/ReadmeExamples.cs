@@ -90,6 +90,20 @@ internal static class ReadmeExamples
         return context;
     }
 
+    /// <summary>The options of a server with TLS.</summary>
+    public static string[] Tls()
+    {
+        #region callback-tls
+        string[] options =
+        [
+            "listening_ports", "127.0.0.1:8080,8443s", // s: TLS
+            "ssl_certificate", "/etc/example/server.pem", // certificate and key
+            "ssl_protocol_version", "5", // TLS 1.3
+        ];
+        #endregion
+        return options;
+    }
+
     /// <summary>Sets a handler that writes from a thread of its own.</summary>
     public static void Clock(Context context)
     {
@@ -131,4 +145,108 @@ internal static class ReadmeExamples
             close: null);
         #endregion
     }
+
+    /// <summary>A server with its set of callbacks; the test looks at it before it is stopped.</summary>
+    public static void Server(Action<Context> use)
+    {
+        #region callback-server
+        var callbacks = new Callbacks
+        {
+            BeginRequest = Serve,
+            InitContext = server => Http.SetWebSocketHandler(server, "/news", connect: null, ready: Greet, data: null, close: null),
+            LogMessage = (connection, message) =>
+            {
+                Console.Error.WriteLine(message);
+                return 1; // written; error_log_file need not be
+            },
+            UnhandledException = (exception, callback) => Console.Error.WriteLine($"in {callback}: {exception}"),
+        };
+        string[] options = ["listening_ports", "127.0.0.1:0", "num_threads", "64"];
+        using Context context = Http.StartServer(callbacks, options, userData: "the news");
+        #endregion
+        use(context);
+    }
+
+    /// <summary>Sets a handler for those who say what they speak.</summary>
+    public static void Subprotocols(Context context)
+    {
+        #region subprotocols
+        Http.SetWebSocketHandlerWithSubprotocols(
+            context,
+            "/orders",
+            ["orders.v2", "orders.v1"],
+            connect: (connection, userData) => Http.GetRequestInfo(connection).Subprotocol is null ? 1 : 0,
+            ready: (connection, userData) => Http.WriteTextToWebSocket(connection, $"speaking {Http.GetRequestInfo(connection).Subprotocol}"),
+            data: null,
+            close: null);
+        #endregion
+    }
+
+    /// <summary>Sets a handler for those who have a session.</summary>
+    public static void Sessions(Context context)
+    {
+        Http.SetWebSocketHandler(
+            context,
+            "/private",
+            OnConnect,
+            (connection, userData) => Http.WriteTextToWebSocket(connection, $"Hello {connection.Data}"),
+            data: null,
+            close: null);
+
+        #region sessions
+        static int OnConnect(Connection connection, object? userData)
+        {
+            string? user = FindUser(Http.GetCookie(connection, "session"));
+            if (user is null)
+            {
+                Http.Print(connection, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\n\r\n");
+                return 1;
+            }
+
+            connection.Data = user;
+            return 0;
+        }
+        #endregion
+    }
+
+    private static void Greet(Connection connection, object? userData) =>
+        Http.WriteTextToWebSocket(connection, $"Here is {connection.Context.UserData}");
+
+    private static string? FindUser(string? session) => session == "4711" ? "alice" : null;
+
+    #region serve
+    static int Serve(Connection connection)
+    {
+        RequestInfo request = Http.GetRequestInfo(connection);
+        switch (request.Method, request.LocalUri)
+        {
+            case ("GET", "/hello"):
+                string text = $"Hello {Http.GetVariable(connection, "name") ?? "stranger"}\n";
+                Http.Print(connection, $"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{text}");
+                return 200;
+
+            case ("POST", "/length"):
+                Span<byte> buffer = stackalloc byte[4096];
+                long length = 0;
+                for (int n; (n = Http.Read(connection, buffer)) > 0; length += n)
+                {
+                    if (length > 1_000_000)
+                    {
+                        Http.Print(connection, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n");
+                        return 413;
+                    }
+                }
+
+                Http.Print(connection, $"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n{length}\n");
+                return 200;
+
+            case ("GET", "/licence"):
+                Http.SendFile(connection, "LICENSE", "text/plain");
+                return 200;
+
+            default:
+                return 0;
+        }
+    }
+    #endregion
 }

@@ -4,6 +4,7 @@ using System.IO;
 using System.Net.WebSockets;
 using System.Security.Principal;
 using System.Text.Json.Serialization;
+using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net;
 using StreamJsonRpc;
@@ -31,6 +32,23 @@ internal static partial class ServerExamples
         await server.StartAsync();
         Console.WriteLine($"Listening on {server.EndPoints[0].Uri} - press Enter to stop.");
         Console.ReadLine();
+        #endregion
+    }
+
+    /// <summary>A client, to try a server with; a whole program.</summary>
+    public static async Task Client(string[] args)
+    {
+        #region client
+        using var client = new ClientWebSocket();
+        await client.ConnectAsync(new Uri(args.Length > 0 ? args[0] : "ws://127.0.0.1:8080/echo"), CancellationToken.None);
+        await client.SendAsync("Hello!"u8.ToArray(), WebSocketMessageType.Text, true, CancellationToken.None);
+        await foreach (WebSocketMessage message in client.ReadMessagesAsync())
+        {
+            Console.WriteLine(message.Text);
+            break;
+        }
+
+        await client.CloseAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
         #endregion
     }
 

@@ -34,13 +34,16 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         _http = new HttpPipeline(this);
     }
 
-    /// <summary>What the server listens on, once it runs.</summary>
+    /// <summary>
+    /// What the server listens on, in the order of <see cref="CivetWebServerOptions.Listen"/> and
+    /// <see cref="CivetWebServerOptions.RedirectToHttps"/>; empty before the start.
+    /// </summary>
     public IReadOnlyList<ServerEndPoint> EndPoints { get; private set; } = [];
 
-    /// <summary>How many WebSockets are open.</summary>
+    /// <summary>How many WebSockets are open, those included whose handshake is still being answered.</summary>
     public int WebSocketCount => _context?.WebSocketCount ?? 0;
 
-    /// <summary>Cancelled when the server begins to stop.</summary>
+    /// <summary>Cancelled when the server begins to stop, on the thread that stops it. It can be used before the start.</summary>
     public CancellationToken Stopping => _stopping.Token;
 
     internal CivetWebServerOptions Options => _startedWith ?? _options;
@@ -49,9 +52,17 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     internal CancellationToken Abandoned => _abandoned.Token;
 
     /// <summary>Opens the ports. When the task has completed, clients can connect.</summary>
-    /// <param name="cancellationToken">Before the ports are opened.</param>
+    /// <remarks>After a failure nothing is left open, and the server can be started again.</remarks>
+    /// <param name="cancellationToken">Looked at before anything is opened, not later.</param>
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
+    /// <exception cref="ObjectDisposedException">The server was stopped before.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     /// <exception cref="ArgumentException">An option is wrong.</exception>
+    /// <exception cref="System.IO.IOException">A file of <see cref="CivetWebServerOptions.Tls"/> is missing or cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">Such a file may not be read.</exception>
+    /// <exception cref="System.Security.Cryptography.CryptographicException">
+    /// There is no certificate or no key, they do not belong together, the password is wrong, or OpenSSL refuses them.
+    /// </exception>
     /// <exception cref="System.Net.Sockets.SocketException">A port is in use or may not be used.</exception>
     /// <exception cref="CivetWebException">The native library or OpenSSL is missing, or CivetWeb could not start.</exception>
     public Task StartAsync(CancellationToken cancellationToken = default)

@@ -23,8 +23,8 @@ public sealed partial class ServerRequest
 
     /// <summary>
     /// The body, as it comes: what the client has not sent yet is waited for. Reading throws
-    /// <see cref="BadRequestException"/> when the body is malformed (400), too large (413) or too slow (408), and
-    /// <see cref="IOException"/> when the client is lost.
+    /// <see cref="BadRequestException"/> when the body is malformed (400), too large (413) or too slow (408),
+    /// <see cref="IOException"/> when the client is lost, and <see cref="ObjectDisposedException"/> when the request is over.
     /// </summary>
     /// <remarks>A client that asked for it (<c>Expect: 100-continue</c>) is told to send the body with the first read.</remarks>
     public Stream Body => _received is null ? Stream.Null : new RequestBodyStream(_received, Thread);

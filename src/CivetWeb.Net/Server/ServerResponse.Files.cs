@@ -25,7 +25,7 @@ public sealed partial class ServerResponse
         _thread.Run(send);
     }
 
-    /// <summary>As <see cref="SendFile"/>, without blocking a thread of the pool.</summary>
+    /// <summary>As <see cref="SendFile"/>, without blocking a thread of the pool; it throws the same, at once or through its task.</summary>
     /// <param name="path">The file.</param>
     /// <param name="contentType">Its media type; null: <see cref="ContentType"/>, or by the ending of its name.</param>
     public Task SendFileAsync(string path, string? contentType = null) => _thread.RunAsync(PrepareFile(path, contentType));

@@ -103,7 +103,7 @@ public sealed partial class ServerResponse
         Write(utf8.Bytes);
     }
 
-    /// <summary>As <see cref="WriteText"/>, without blocking a thread of the pool.</summary>
+    /// <summary>As <see cref="WriteText"/>, without blocking a thread of the pool; it throws the same, at once or through its task.</summary>
     /// <param name="text">The text, or some of it.</param>
     /// <param name="cancellationToken">Looked at before, not while it is sent.</param>
     public Task WriteTextAsync(string text, CancellationToken cancellationToken = default)
@@ -128,7 +128,7 @@ public sealed partial class ServerResponse
         Write(json);
     }
 
-    /// <summary>As <see cref="WriteJson{T}"/>, without blocking a thread of the pool.</summary>
+    /// <summary>As <see cref="WriteJson{T}"/>, without blocking a thread of the pool; it throws the same, at once or through its task.</summary>
     /// <typeparam name="T">The value's type.</typeparam>
     /// <param name="value">The value.</param>
     /// <param name="typeInfo">How it is written.</param>
@@ -159,7 +159,7 @@ public sealed partial class ServerResponse
         _thread.Run(() => _writer.Write(copy));
     }
 
-    /// <summary>As <see cref="Write"/>, without blocking a thread of the pool.</summary>
+    /// <summary>As <see cref="Write"/>, without blocking a thread of the pool; it throws the same, at once or through its task.</summary>
     /// <param name="data">The bytes, or some of them; not to be changed before the task has completed.</param>
     /// <param name="cancellationToken">Looked at before, not while it is sent.</param>
     public Task WriteAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
@@ -179,7 +179,7 @@ public sealed partial class ServerResponse
         _thread.Run(_writer.Flush);
     }
 
-    /// <summary>As <see cref="Flush"/>, without blocking a thread of the pool.</summary>
+    /// <summary>As <see cref="Flush"/>, without blocking a thread of the pool; it throws the same, at once or through its task.</summary>
     /// <param name="cancellationToken">Looked at before, not while it is sent.</param>
     public Task FlushAsync(CancellationToken cancellationToken = default)
     {
