@@ -1,0 +1,70 @@
+using System;
+using System.Linq;
+using System.Net.Http;
+using System.Net.WebSockets;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace CivetWeb.Net.Smoke;
+
+/// <summary>.NET's own clients.</summary>
+internal static class Client
+{
+    /// <summary>Short, longer than a frame's first two lengths, and longer than one read.</summary>
+    private static readonly int[] Lengths = [0, 5, 300, 100_000];
+
+    public static async Task EchoAsync(Uri address, CancellationToken cancel)
+    {
+        using var client = new ClientWebSocket();
+        client.Options.Proxy = null;
+        await client.ConnectAsync(address, cancel);
+        foreach (int length in Lengths)
+        {
+            await EchoAsync(client, Encoding.UTF8.GetBytes("Grüße 👋 " + new string('x', length)), WebSocketMessageType.Text, cancel);
+            await EchoAsync(client, [.. Enumerable.Range(0, length).Select(i => (byte)i)], WebSocketMessageType.Binary, cancel);
+        }
+
+        await client.CloseAsync(WebSocketCloseStatus.NormalClosure, null, cancel);
+        if (client.CloseStatus != WebSocketCloseStatus.NormalClosure)
+        {
+            throw new InvalidOperationException($"{address} answered the close with {client.CloseStatus}.");
+        }
+    }
+
+    public static async Task GetPageAsync(Uri address, CancellationToken cancel)
+    {
+        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false });
+        string page = await client.GetStringAsync(new UriBuilder(address) { Scheme = "http", Path = "/page" }.Uri, cancel);
+        if (page != Servers.Page)
+        {
+            throw new InvalidOperationException($"{address} served '{page}'.");
+        }
+    }
+
+    private static async Task EchoAsync(ClientWebSocket client, byte[] sent, WebSocketMessageType type, CancellationToken cancel)
+    {
+        await client.SendAsync(sent, type, true, cancel);
+        byte[] received = new byte[sent.Length + 1];
+        int length = 0;
+        while (true)
+        {
+            ValueWebSocketReceiveResult part = await client.ReceiveAsync(received.AsMemory(length), cancel);
+            length += part.Count;
+            if (part.MessageType != type || length > sent.Length)
+            {
+                throw new InvalidOperationException($"{sent.Length} bytes came back as {part.MessageType} of {length} bytes or more.");
+            }
+
+            if (part.EndOfMessage)
+            {
+                break;
+            }
+        }
+
+        if (!received.AsSpan(0, length).SequenceEqual(sent))
+        {
+            throw new InvalidOperationException($"{sent.Length} bytes came back changed.");
+        }
+    }
+}

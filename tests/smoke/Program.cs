@@ -1,0 +1,44 @@
+using System;
+using System.Runtime.InteropServices;
+using System.Threading;
+using System.Threading.Tasks;
+using CivetWeb.Net.Smoke;
+
+// Smoke                   servers of both APIs, and a client of each, in this process
+// Smoke serve             the servers alone: a line for each, until standard input ends
+// Smoke client ws://…     the client alone
+using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+switch (args)
+{
+    case []:
+        await using (Servers servers = await Servers.StartAsync())
+        {
+            foreach (Uri server in servers.Addresses)
+            {
+                await Client.EchoAsync(server, deadline.Token);
+                await Client.GetPageAsync(server, deadline.Token);
+            }
+        }
+
+        Console.WriteLine($"OK: both APIs echo and serve a page on {RuntimeInformation.RuntimeIdentifier}, {RuntimeInformation.FrameworkDescription}");
+        return 0;
+    case ["serve"]:
+        await using (Servers servers = await Servers.StartAsync())
+        {
+            foreach (Uri server in servers.Addresses)
+            {
+                Console.WriteLine($"Listening on {server}");
+            }
+
+            await Task.Run(Console.In.ReadToEnd);
+        }
+
+        return 0;
+    case ["client", string address]:
+        await Client.EchoAsync(new Uri(address), deadline.Token);
+        Console.WriteLine($"OK: {address} echoes");
+        return 0;
+    default:
+        Console.Error.WriteLine("usage: Smoke [serve | client ws://…]");
+        return 2;
+}

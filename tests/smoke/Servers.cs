@@ -1,0 +1,67 @@
+using System;
+using System.Threading.Tasks;
+
+namespace CivetWeb.Net.Smoke;
+
+/// <summary>A server of each API, with an echo and a page.</summary>
+internal sealed class Servers : IAsyncDisposable
+{
+    public const string Page = "<!DOCTYPE html><title>Smoke</title>";
+
+    private readonly Context _callbacks;
+    private readonly CivetWebServer _server;
+
+    private Servers(Context callbacks, CivetWebServer server)
+    {
+        _callbacks = callbacks;
+        _server = server;
+    }
+
+    /// <summary>Where the echo is; the page is at the same address by http.</summary>
+    public Uri[] Addresses => [new($"ws://127.0.0.1:{_callbacks.Port}/echo"), new UriBuilder(_server.EndPoints[0].Uri) { Scheme = "ws", Path = "/echo" }.Uri];
+
+    public static async Task<Servers> StartAsync()
+    {
+        Context callbacks = Http.StartServer(ServePage, "127.0.0.1:0");
+        Http.SetWebSocketHandler(callbacks, "/echo", connect: null, ready: null, Echo, close: null);
+
+        var server = new CivetWebServer(new() { Listen = { "http://127.0.0.1:0" } });
+        server.MapGet("/page", (request, response) => response.WriteText(Page));
+        server.MapWebSocket("/echo", async context =>
+        {
+            await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+            {
+                await context.WebSocket.SendAsync(message.Data, message.MessageType, true, context.Aborted);
+            }
+        });
+        await server.StartAsync();
+        return new Servers(callbacks, server);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        _callbacks.Dispose();
+    }
+
+    private static int ServePage(Connection connection)
+    {
+        if (Http.GetRequestInfo(connection).LocalUri != "/page")
+        {
+            return 0;
+        }
+
+        Http.Print(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + Page);
+        return 200;
+    }
+
+    private static int Echo(Connection connection, int bits, ReadOnlySpan<byte> data, object? userData)
+    {
+        if (bits is 1 or 2)
+        {
+            Http.WriteToWebSocket(connection, bits, data);
+        }
+
+        return 1;
+    }
+}
