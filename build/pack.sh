@@ -49,7 +49,8 @@ rm -rf "$out"
 mkdir -p "$out"
 # No build servers: they would outlive this script.
 export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0 DOTNET_NOLOGO=1
-for project in $(grep -l '<IsPackable>true</IsPackable>' src/*/*.csproj); do
+mapfile -t projects < <(grep -l '<IsPackable>true</IsPackable>' src/*/*.csproj)
+for project in "${projects[@]}"; do
     dotnet pack "$project" -c Release --verbosity quiet ${version:+"-p:Version=$version"} >"$log" 2>&1 || {
         grep -E 'error|warn' "$log" | sort -u >&2 || cat "$log" >&2
         fail "$project could not be packed, see above (log: $log)."
