@@ -253,7 +253,7 @@ public sealed partial class Connection
         Volatile.Write(ref _info, null); // of an earlier request on this connection
         if (!System.Runtime.CompilerServices.RuntimeHelpers.TryEnsureSufficientExecutionStack())
         {
-            // Only a library built with USE_STACK_SIZE gets here; user code would overflow and end the process.
+            // Only a library built with a small USE_STACK_SIZE gets here; user code would overflow and end the process.
             return NativeRequest.Refuse(native, 503, null, "The server's threads have too little stack.\n");
         }
 
