@@ -15,6 +15,10 @@ internal static unsafe class NativeLibraryLoader
     private const string LibraryName = "civetweb_net";
     private const string EnvironmentVariable = "CIVETWEB_NET_LIBRARY";
     private const string AppContextName = "CivetWeb.Net.NativeLibrary";
+
+    /// <summary>As in build/NativeLibrary.targets.</summary>
+    private const string PackagedRuntimes = "linux-x64, linux-arm64, linux-musl-x64 and win-x64";
+
     private const uint ExpectedAbi = 3;
     private const string ExpectedVersion = "1.16";
 
@@ -104,8 +108,9 @@ internal static unsafe class NativeLibraryLoader
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or FileNotFoundException)
         {
             throw new CivetWebException(
-                $"The native library {what} could not be loaded for {RuntimeInformation.RuntimeIdentifier}. It belongs beside the program "
-                + $"({AppContext.BaseDirectory}) or in its runtimes/<rid>/native folder; {EnvironmentVariable} may name another file. ({Reason(e)})",
+                $"The native library {what} could not be loaded for {RuntimeInformation.RuntimeIdentifier}. The package has one for "
+                + $"{PackagedRuntimes}. It belongs beside the program ({AppContext.BaseDirectory}) or in its runtimes/<rid>/native folder; "
+                + $"{EnvironmentVariable} may name another file. ({Reason(e)})",
                 e);
         }
         catch (EntryPointNotFoundException e)
