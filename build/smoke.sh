@@ -11,7 +11,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 packages=$root/artifacts/packages
 logs=$root/artifacts/smoke
-all=(files reproducible framework-dependent missing-library single-file native-aot quick-start quick-start-aot
+all=(files incomplete reproducible framework-dependent missing-library single-file native-aot quick-start quick-start-aot
     linux-arm64 linux-arm64-aot linux-arm64-quick-start linux-arm64-echo-server linux-musl-x64 win-x64)
 
 fail() { printf 'smoke: error: %s\n' "$*" >&2; exit 1; }
@@ -190,6 +190,21 @@ check_files() {
     done
     [ "$bad" -eq 0 ]
     say "$(($(stat -c %s "$package") / 1000)) kB"
+}
+
+# Without a platform's library there is no package, and a sentence that says so.
+check_incomplete() {
+    local said
+    mkdir "$work/none"
+    cp -r artifacts/runtimes "$work/runtimes"
+    rm -r "$work/runtimes/linux-arm64/native" "$work/runtimes/win-x64/native"
+    if said=$(timeout 900 dotnet pack src/CivetWeb.Net "-p:CivetWebRuntimes=$work/runtimes/" "-p:PackageOutputPath=$work/none" --verbosity quiet 2>&1); then
+        echo "it was packed"
+        return 1
+    fi
+    echo "$said"
+    grep -qF 'The package cannot be made: the native library of linux-arm64, win-x64 is missing' <<<"$said"
+    [ -z "$(find "$work/none" -type f)" ]
 }
 
 # Another checkout of the same commit, in another place, gives the same bytes. With an address that others can reach,

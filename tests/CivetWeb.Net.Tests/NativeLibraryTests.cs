@@ -2,8 +2,10 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
+using System.Linq;
 using System.Runtime.InteropServices;
 using System.Threading.Tasks;
+using System.Xml.Linq;
 using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
@@ -30,6 +32,20 @@ public sealed class NativeLibraryTests
         string message = StartAndFail(file);
         Assert.That(message, Does.Contain("could not be loaded"));
         Assert.That(message, Does.Contain(file));
+    }
+
+    [Test]
+    public void The_platforms_of_the_package_are_named()
+    {
+        string[] platforms =
+        [
+            .. XDocument.Load(Path.Combine(Repository.Root, "build", "NativeLibrary.targets")).Descendants("CivetWebRuntime")
+                .SelectMany(item => item.Attribute("Include")!.Value.Split(';')),
+        ];
+        Assert.That(platforms, Has.Length.GreaterThan(1));
+        Assert.That(
+            StartAndFail(Path.Combine(_directory.FullName, "missing.so")),
+            Does.Contain($"The package has one for {string.Join(", ", platforms[..^1])} and {platforms[^1]}."));
     }
 
     [Test]
