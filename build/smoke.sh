@@ -69,6 +69,7 @@ need() { # commands
         command -v "$tool" >/dev/null || { echo "$tool is not there"; exit 77; }
     done
 }
+openssl_arm64=artifacts/openssl-arm64/usr/lib/aarch64-linux-gnu
 need_arm64() {
     qemu >/dev/null || { echo "qemu-aarch64-static is not there"; exit 77; }
     [ -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6 ] || { echo "libstdc++6-arm64-cross is not there"; exit 77; }
@@ -305,6 +306,9 @@ check_linux_arm64() {
     publish FrameworkDependent "$work/arm64" -r linux-arm64 --self-contained
     has_library "$work/arm64" linux-arm64/native/libcivetweb_net.so
     echoes 2 /echo "$(qemu)" -L /usr/aarch64-linux-gnu "$work/arm64/Smoke" serve
+    # .NET's client and TLS need OpenSSL.
+    build/get-arm64-openssl.sh
+    run "$(qemu)" -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$openssl_arm64" "$work/arm64/Smoke"
 }
 
 check_linux_arm64_aot() {
@@ -312,7 +316,8 @@ check_linux_arm64_aot() {
     need clang aarch64-linux-gnu-gcc
     publish NativeAot "$work/arm64-aot" -r linux-arm64
     has_library "$work/arm64-aot" linux-arm64/native/libcivetweb_net.so
-    echoes 2 /echo "$(qemu)" -L /usr/aarch64-linux-gnu "$work/arm64-aot/Smoke" serve
+    build/get-arm64-openssl.sh
+    run "$(qemu)" -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$openssl_arm64" "$work/arm64-aot/Smoke"
 }
 
 # Not from the package: the repository's own program takes the library of the platform it is published for.

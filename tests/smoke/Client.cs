@@ -1,23 +1,26 @@
 using System;
 using System.Linq;
 using System.Net.Http;
+using System.Net.Security;
 using System.Net.WebSockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 
 namespace CivetWeb.Net.Smoke;
 
-/// <summary>.NET's own clients.</summary>
-internal static class Client
+/// <summary>.NET's own clients. With TLS they take the one certificate and no other.</summary>
+internal sealed class Client(X509Certificate2? certificate)
 {
     /// <summary>Short, longer than a frame's first two lengths, and longer than one read.</summary>
     private static readonly int[] Lengths = [0, 5, 300, 100_000];
 
-    public static async Task EchoAsync(Uri address, CancellationToken cancel)
+    public async Task EchoAsync(Uri address, CancellationToken cancel)
     {
         using var client = new ClientWebSocket();
         client.Options.Proxy = null;
+        client.Options.RemoteCertificateValidationCallback = IsTheOne;
         await client.ConnectAsync(address, cancel);
         foreach (int length in Lengths)
         {
@@ -32,15 +35,22 @@ internal static class Client
         }
     }
 
-    public static async Task GetPageAsync(Uri address, CancellationToken cancel)
+    public async Task GetPageAsync(Uri address, CancellationToken cancel)
     {
-        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false });
-        string page = await client.GetStringAsync(new UriBuilder(address) { Scheme = "http", Path = "/page" }.Uri, cancel);
+        using var client = new HttpClient(new SocketsHttpHandler
+        {
+            UseProxy = false,
+            SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = IsTheOne },
+        });
+        string page = await client.GetStringAsync(new UriBuilder(address) { Scheme = address.Scheme == "wss" ? "https" : "http", Path = "/page" }.Uri, cancel);
         if (page != Servers.Page)
         {
             throw new InvalidOperationException($"{address} served '{page}'.");
         }
     }
+
+    private bool IsTheOne(object sender, X509Certificate? shown, X509Chain? chain, SslPolicyErrors errors) =>
+        certificate is not null && shown is not null && shown.GetRawCertData().AsSpan().SequenceEqual(certificate.RawData);
 
     private static async Task EchoAsync(ClientWebSocket client, byte[] sent, WebSocketMessageType type, CancellationToken cancel)
     {

@@ -1,4 +1,7 @@
 using System;
+using System.Linq;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Threading.Tasks;
 
 namespace CivetWeb.Net.Smoke;
@@ -17,15 +20,34 @@ internal sealed class Servers : IAsyncDisposable
         _server = server;
     }
 
-    /// <summary>Where the echo is; the page is at the same address by http.</summary>
-    public Uri[] Addresses => [new($"ws://127.0.0.1:{_callbacks.Port}/echo"), new UriBuilder(_server.EndPoints[0].Uri) { Scheme = "ws", Path = "/echo" }.Uri];
+    /// <summary>Where the echoes are, ws or wss; the pages are at the same addresses by http or https.</summary>
+    public Uri[] Addresses =>
+    [
+        new($"ws://127.0.0.1:{_callbacks.Port}/echo"),
+        .. _server.EndPoints.Select(end => new UriBuilder(end.Uri) { Scheme = end.Uri.Scheme == "https" ? "wss" : "ws", Path = "/echo" }.Uri),
+    ];
 
-    public static async Task<Servers> StartAsync()
+    public static X509Certificate2 CreateCertificate()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256);
+        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+    }
+
+    /// <summary>With a certificate there is a server with TLS as well.</summary>
+    public static async Task<Servers> StartAsync(X509Certificate2? certificate)
     {
         Context callbacks = Http.StartServer(ServePage, "127.0.0.1:0");
         Http.SetWebSocketHandler(callbacks, "/echo", connect: null, ready: null, Echo, close: null);
 
-        var server = new CivetWebServer(new() { Listen = { "http://127.0.0.1:0" } });
+        var options = new CivetWebServerOptions { Listen = { "http://127.0.0.1:0" } };
+        if (certificate is not null)
+        {
+            options.Listen.Add("https://127.0.0.1:0");
+            options.Tls = new TlsOptions { Certificate = certificate };
+        }
+
+        var server = new CivetWebServer(options);
         server.MapGet("/page", (request, response) => response.WriteText(Page));
         server.MapWebSocket("/echo", async context =>
         {
