@@ -86,14 +86,15 @@ if [ -d "$common" ] && ! compgen -G "$common/civetweb.net*" >/dev/null; then
 else
     unset NUGET_FALLBACK_PACKAGES
 fi
+sources=$(cd "$work" && dotnet nuget list source | sed -n 's/^ *[0-9]*\. *\(.*\) \[Enabled\]$/\1/p')
+[ -n "$sources" ] || fail "NuGet knows no source of packages on this machine."
 {
     printf '<?xml version="1.0" encoding="utf-8"?>\n<configuration>\n  <packageSources>\n'
     printf '    <add key="civetweb-net-packed" value="%s" />\n  </packageSources>\n  <packageSourceMapping>\n' "$packages"
     printf '    <packageSource key="civetweb-net-packed"><package pattern="CivetWeb.Net" /><package pattern="CivetWeb.Net.*" /></packageSource>\n'
-    (cd "$work" && dotnet nuget list source) | sed -n 's/^ *[0-9]*\. *\(.*\) \[Enabled\]$/\1/p' | sed 's/&/\&amp;/g; s/</\&lt;/g; s/"/\&quot;/g' |
-        while IFS= read -r source; do
-            printf '    <packageSource key="%s"><package pattern="*" /></packageSource>\n' "$source"
-        done
+    sed 's/&/\&amp;/g; s/</\&lt;/g; s/"/\&quot;/g' <<<"$sources" | while IFS= read -r source; do
+        printf '    <packageSource key="%s"><package pattern="*" /></packageSource>\n' "$source"
+    done
     printf '  </packageSourceMapping>\n</configuration>\n'
 } >"$work/nuget.config"
 mkdir "$work/smoke"
