@@ -80,7 +80,7 @@ internal sealed class DeploymentTests
                 clients[^1].ReadFrame();
             }
 
-            Assert.That(Descriptors() - descriptors, Is.EqualTo(2 * Clients).Within(Clients / 4), "two for each WebSocket");
+            Assert.That(Descriptors() - descriptors, Is.EqualTo(Clients).Within(Clients / 4), "one for each WebSocket");
             Assert.That((Status("VmRSS") - memory) / Clients, Is.LessThan(400), "KiB for each WebSocket");
             Assert.That(Status("Threads"), Is.InRange(threads, threads + 40));
         }

@@ -153,15 +153,18 @@ internal sealed class ServerWebSocket : IWebSocketControl
         {
             await _endpoint.Handler(new ServerWebSocketContext(_id, _handshake, _webSocket, _aborted.Token));
         }
+        catch (OperationCanceledException e) when (IsWithoutPong(e))
+        {
+            _isWithoutPong = true;
+        }
         catch (OperationCanceledException) when (_aborted.IsCancellationRequested || Request.Server.Stopping.IsCancellationRequested)
         {
             // What the token is for.
             status = WebSocketCloseStatus.EndpointUnavailable;
         }
-        catch (OperationCanceledException e) when (_webSocket.State is WebSocketState.Aborted)
+        catch (OperationCanceledException) when (_webSocket.State is WebSocketState.Aborted)
         {
-            // .NET's way to say that somebody has aborted it: the handler, or its own keep-alive, whose exception is inside.
-            _isWithoutPong = e.InnerException is AggregateException { InnerExceptions: var inner } && inner.Any(i => i is WebSocketException);
+            // .NET's way to say that somebody has aborted it, the handler for example.
         }
         catch (WebSocketException) when (_webSocket.State is not WebSocketState.Open || _stream.HasEnded || _loop.IsLost)
         {
@@ -175,6 +178,12 @@ internal sealed class ServerWebSocket : IWebSocketControl
 
         await CloseAsync(status);
     }
+
+    /// <summary>Whether it is .NET's own keep-alive that has aborted the WebSocket; its exception is inside then.</summary>
+    private bool IsWithoutPong(OperationCanceledException e) =>
+        _webSocket.State is WebSocketState.Aborted
+        && e.InnerException is AggregateException { InnerExceptions: var inner }
+        && inner.Any(i => i is WebSocketException);
 
     private async Task CloseAsync(WebSocketCloseStatus status)
     {
