@@ -30,7 +30,10 @@ internal sealed class DeploymentTests
     [TestCase("INT")]
     public async Task The_program_tells_its_clients_and_stops_when_it_gets(string signal)
     {
-        using var program = new LineProcess(TestProgram.DeploymentCommand("http://127.0.0.1:0"));
+        // A shell's background jobs, these tests perhaps among them, ignore SIGINT, and so would the program.
+        string[] unignored = ["env", $"--default-signal={signal}"];
+        string[] command = TestProgram.DeploymentCommand("http://127.0.0.1:0");
+        using var program = new LineProcess(EchoServerProcess.TryRun([.. unignored, "true"]) ? [.. unignored, .. command] : command);
         await StopsInOrderAsync(program, () => EchoServerProcess.Signal(program.Id, signal));
     }
 
