@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds libcivetweb_net into artifacts/native/PRESET:
 #
-#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|vcpkg] [--test]
+#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|bench|vcpkg] [--test]
 #
 # Says nothing when everything is up to date. The last line of a failure is the reason, in the form
 # "build-native: error: …" that MSBuild shows as its own; everything else is in build.log.
@@ -23,9 +23,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $preset in
-    release | debug | asan | tsan | fuzz) ;;
+    release | debug | asan | tsan | fuzz | bench) ;;
     vcpkg) [ -n "${VCPKG_ROOT:-}" ] || fail "the preset 'vcpkg' needs VCPKG_ROOT to name the vcpkg folder." ;;
-    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz or vcpkg." ;;
+    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz, bench or vcpkg." ;;
 esac
 
 cd "$root"
@@ -105,6 +105,7 @@ fi
 target=civetweb_net
 [ -z "$run_tests" ] || target=all
 [ "$preset" != fuzz ] || target=fuzzers
+[ "$preset" != bench ] || target=bench
 if ! cmake --build --preset "$preset" --target "$target" >"$log" 2>&1; then
     if grep -q '^CMake Error' "$log"; then
         fail "$(cmake_reason) (log: $log)"
