@@ -1,0 +1,57 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+
+namespace CivetWeb.Net.Benchmarks.Load;
+
+/// <summary>The command line of load.</summary>
+internal sealed record LoadOptions
+{
+    public IReadOnlyList<LoadCase> Cases { get; init; } = LoadCase.All;
+
+    public IReadOnlyList<Contender> Contenders { get; init; } = [.. Contender.All.Where(c => c.IsDefault)];
+
+    public int Repeat { get; init; } = 5;
+
+    public double Warmup { get; init; } = 2;
+
+    public double Seconds { get; init; } = 3;
+
+    /// <summary>Text messages instead of binary ones.</summary>
+    public bool IsText { get; init; }
+
+    public string Output { get; init; } = Path.Combine(Repository.Root, "artifacts", "benchmarks");
+
+    public static LoadOptions Parse(string[] arguments)
+    {
+        var options = new LoadOptions();
+        if (arguments.Contains("--quick"))
+        {
+            options = options with { Cases = [.. LoadCase.All.Where(c => c.IsQuick)], Repeat = 1, Warmup = 1, Seconds = 1 };
+        }
+
+        var reader = new ArgumentReader(arguments);
+        while (reader.MoveNext())
+        {
+            options = reader.Name switch
+            {
+                "--quick" => options,
+                "--only" => options with { Cases = Choose(LoadCase.All, c => c.Name, reader.List()) },
+                "--servers" => options with { Contenders = Choose(Contender.All, c => c.Name, reader.List()) },
+                "--repeat" => options with { Repeat = (int)reader.Number(1) },
+                "--warmup" => options with { Warmup = reader.Number(0) },
+                "--seconds" => options with { Seconds = reader.Number(0.1) },
+                "--text" => options with { IsText = true },
+                "--output" => options with { Output = reader.Text() },
+                _ => throw reader.Unknown(),
+            };
+        }
+
+        return options;
+    }
+
+    private static List<T> Choose<T>(IReadOnlyList<T> all, Func<T, string> name, string[] wanted) =>
+        [.. wanted.Select(w => all.FirstOrDefault(x => name(x) == w)
+            ?? throw new FormatException($"There is no '{w}': {string.Join(", ", all.Select(name))}."))];
+}
