@@ -1,4 +1,5 @@
 using System;
+using CivetWeb.Net.Benchmarks.Allocation;
 using CivetWeb.Net.Benchmarks.Load;
 using CivetWeb.Net.Benchmarks.Servers;
 
@@ -8,6 +9,8 @@ const string Usage = """
       load [--quick] [--only CASES] [--servers LIST] [--repeat N] [--warmup SECONDS] [--seconds SECONDS]
            [--text] [--output FOLDER]
                        servers under load, one after the other and repeatedly; CASES and LIST are names with commas
+      alloc [--messages N]
+                       managed bytes for each echoed message, counted
       serve NAME [--connections N] [--certificate PEM]
                        one of the servers alone, until its standard input ends
 
@@ -19,6 +22,7 @@ try
     return args switch
     {
         ["load", .. string[] rest] => LoadCommand.Run(LoadOptions.Parse(rest)),
+        ["alloc", .. string[] rest] => AllocationCommand.Run(AllocationOptions.Parse(rest)),
         ["serve", string name, .. string[] rest] => ServeCommand.Run(name, ServeOptions.Parse(rest)),
         _ => Help(),
     };

@@ -41,5 +41,8 @@ internal sealed record Contender(string Name, string About, params string[] Comm
         new("stock-nagle", "CivetWeb in C, default options", "stock_echo", "--nodelay", "0") { IsNative = true, Cases = ["64x1", "64x16", "8x65000", "1x1"] },
     ];
 
+    public static Contender Parse(string name) =>
+        All.FirstOrDefault(c => c.Name == name) ?? throw new FormatException($"There is no server '{name}': {string.Join(", ", All.Select(c => c.Name))}.");
+
     public bool Takes(LoadCase load) => Cases?.Contains(load.Name, StringComparer.Ordinal) ?? true;
 }

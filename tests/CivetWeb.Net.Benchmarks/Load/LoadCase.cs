@@ -1,5 +1,7 @@
+using System;
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 
 namespace CivetWeb.Net.Benchmarks.Load;
 
@@ -44,6 +46,21 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
         {
             yield return "--text";
         }
+    }
+
+    /// <summary>One of <see cref="All"/>, or one made of its numbers: 9000x1x128 is 9,000 connections, 1 in flight, 128 bytes.</summary>
+    public static LoadCase Parse(string name)
+    {
+        bool isTls = name.StartsWith("tls-", StringComparison.Ordinal);
+        if (All.FirstOrDefault(c => c.Name == name) is { } known)
+        {
+            return known;
+        }
+
+        int[] numbers = [.. name[(isTls ? 4 : 0)..].Split('x').Select(n => int.TryParse(n, CultureInfo.InvariantCulture, out int value) ? value : 0)];
+        return numbers is [> 0, > 0, > 0]
+            ? new LoadCase(name, $"{numbers[0]} connections, {numbers[1]} in flight, {numbers[2]} bytes", "echo", numbers[0], numbers[1], numbers[2]) { IsTls = isTls }
+            : throw new FormatException($"There is no case '{name}': {string.Join(", ", All.Select(c => c.Name))}, or numbers such as 9000x1x128.");
     }
 
     public static IReadOnlyList<LoadCase> All { get; } =

@@ -58,7 +58,8 @@ internal static class LoadCommand
     private static IEnumerable<Contender> InTurn(IReadOnlyList<Contender> all, int repeat) =>
         Enumerable.Range(0, all.Count).Select(i => all[(i + repeat - 1) % all.Count]);
 
-    private static string Describe(LoadResult result) => result.Error ?? string.Create(
-        CultureInfo.InvariantCulture,
-        $"{result.PerSecond:#,0}/s, p99 {result.P99:#,0} µs, {result.Rss / 1024.0:0.0} MiB");
+    private static string Describe(LoadResult result) => result.Error ?? FormattableString.Invariant(
+        result.Messages > 0
+            ? (FormattableString)$"{result.PerSecond:#,0}/s, p99 {result.P99:#,0} µs, {result.Rss / 1024.0:0.0} MiB"
+            : (FormattableString)$"{result.Rss / 1024.0:0.0} MiB");
 }

@@ -37,8 +37,8 @@ internal sealed record LoadOptions
             options = reader.Name switch
             {
                 "--quick" => options,
-                "--only" => options with { Cases = Choose(LoadCase.All, c => c.Name, reader.List()) },
-                "--servers" => options with { Contenders = Choose(Contender.All, c => c.Name, reader.List()) },
+                "--only" => options with { Cases = [.. reader.List().Select(LoadCase.Parse)] },
+                "--servers" => options with { Contenders = [.. reader.List().Select(Contender.Parse)] },
                 "--repeat" => options with { Repeat = (int)reader.Number(1) },
                 "--warmup" => options with { Warmup = reader.Number(0) },
                 "--seconds" => options with { Seconds = reader.Number(0.1) },
@@ -50,8 +50,4 @@ internal sealed record LoadOptions
 
         return options;
     }
-
-    private static List<T> Choose<T>(IReadOnlyList<T> all, Func<T, string> name, string[] wanted) =>
-        [.. wanted.Select(w => all.FirstOrDefault(x => name(x) == w)
-            ?? throw new FormatException($"There is no '{w}': {string.Join(", ", all.Select(name))}."))];
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace CivetWeb.Net.Benchmarks.Load;
 
 /// <summary>What the load generator says: times in microseconds, memory in KiB.</summary>
@@ -46,10 +48,13 @@ internal sealed record LoadResult
     public int Threads { get; init; }
 
     /// <summary>The server's CPU time for a million messages; for silent clients it is for a second.</summary>
+    [JsonIgnore]
     public double ServerCpuPerMillion => Messages > 0 ? ServerCpuSeconds / Messages * 1e6 : ServerCpuSeconds / Seconds;
 
+    [JsonIgnore]
     public double ClientCpuPerMillion => Messages > 0 ? ClientCpuSeconds / Messages * 1e6 : ClientCpuSeconds / Seconds;
 
+    [JsonIgnore]
     public double RssPerConnection => (double)(Rss - RssBefore) / Connections;
 
     public static LoadResult Failed(string error) => new() { Error = error };
