@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using System.Threading;
 
 namespace CivetWeb.Net.Benchmarks;
 
@@ -54,7 +55,34 @@ internal sealed class EchoClient : IDisposable
         }
     }
 
-    public void Dispose() => _socket.Dispose();
+    /// <summary>From now on a thread throws away what comes.</summary>
+    public void StartDraining()
+    {
+        var thread = new Thread(() =>
+        {
+            byte[] sink = new byte[256 * 1024];
+            _socket.ReceiveTimeout = 0;
+            try
+            {
+                while (_socket.Receive(sink) > 0)
+                {
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                // Disposed of.
+            }
+        });
+        thread.IsBackground = true;
+        thread.Start();
+    }
+
+    public void Dispose()
+    {
+        // A thread in Receive wakes up.
+        _socket.Shutdown(SocketShutdown.Both);
+        _socket.Dispose();
+    }
 
     private static byte[] Frame(int opcode, byte[] payload)
     {

@@ -1,6 +1,7 @@
 using System;
 using CivetWeb.Net.Benchmarks.Allocation;
 using CivetWeb.Net.Benchmarks.Load;
+using CivetWeb.Net.Benchmarks.Micro;
 using CivetWeb.Net.Benchmarks.Servers;
 
 const string Usage = """
@@ -9,6 +10,8 @@ const string Usage = """
       load [--quick] [--only CASES] [--servers LIST] [--repeat N] [--warmup SECONDS] [--seconds SECONDS]
            [--text] [--output FOLDER]
                        servers under load, one after the other and repeatedly; CASES and LIST are names with commas
+      micro [--quick] [--native | --managed] [--output FOLDER]
+                       the parts: native ones by a program of their own, managed ones by BenchmarkDotNet
       alloc [--messages N]
                        managed bytes for each echoed message, counted
       serve NAME [--connections N] [--certificate PEM]
@@ -22,6 +25,7 @@ try
     return args switch
     {
         ["load", .. string[] rest] => LoadCommand.Run(LoadOptions.Parse(rest)),
+        ["micro", .. string[] rest] => MicroCommand.Run(MicroOptions.Parse(rest)),
         ["alloc", .. string[] rest] => AllocationCommand.Run(AllocationOptions.Parse(rest)),
         ["serve", string name, .. string[] rest] => ServeCommand.Run(name, ServeOptions.Parse(rest)),
         _ => Help(),
