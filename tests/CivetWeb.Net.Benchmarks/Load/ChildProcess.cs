@@ -82,24 +82,15 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>The next line of its output; null when none comes in time, or any more.</summary>
     public string? ReadLine(TimeSpan patience) => _lines.TryTake(out string? line, patience) ? line : null;
 
-    /// <summary>It ends when its input does, or is killed.</summary>
+    /// <summary>Killed, if it still runs: nothing here has anything to keep. Should this program be killed, its input ends, and so does it.</summary>
     public void Dispose()
     {
-        try
-        {
-            _process.StandardInput.Close();
-        }
-        catch (System.IO.IOException)
-        {
-            // It is gone already.
-        }
-
-        if (!_process.WaitForExit(TimeSpan.FromSeconds(5)))
+        if (!_process.HasExited)
         {
             _process.Kill();
-            _process.WaitForExit();
         }
 
+        _process.WaitForExit();
         _process.Dispose();
         _lines.Dispose();
     }

@@ -69,7 +69,7 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
         new("64x16", "64 connections, 16 messages in flight, 128 bytes", "echo", 64, 16) { IsQuick = true },
         new("8x65000", "8 connections, 1 message in flight, 65,000 bytes", "echo", 8, 1, 65000) { IsQuick = true },
         new("10000x1", "10,000 connections, 1 message in flight, 128 bytes", "echo", 10_000),
-        new("1x1", "1 connection, 1 message in flight, 128 bytes; client and server on one CPU", "echo", 1) { IsPinned = true },
+        new("1x1", "1 connection, 1 message in flight, 128 bytes; client and server on one CPU", "echo", 1) { IsPinned = true, IsQuick = true },
         new("4x1MB", "4 connections, 1 message in flight, 1 MiB", "echo", 4, 1, 1 << 20),
         new("idle", "10,000 connections that are silent after one message", "idle", 10_000),
         new("churn", "32 clients that connect, have one message echoed, close, and again", "churn", 32),

@@ -28,7 +28,7 @@ internal sealed record LoadOptions
         var options = new LoadOptions();
         if (arguments.Contains("--quick"))
         {
-            options = options with { Cases = [.. LoadCase.All.Where(c => c.IsQuick)], Repeat = 1, Warmup = 1, Seconds = 1 };
+            options = options with { Cases = [.. LoadCase.All.Where(c => c.IsQuick)], Repeat = 1, Warmup = 0.7, Seconds = 0.8 };
         }
 
         var reader = new ArgumentReader(arguments);

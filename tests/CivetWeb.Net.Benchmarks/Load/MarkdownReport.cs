@@ -18,6 +18,7 @@ internal static class MarkdownReport
             $"Medians of {options.Repeat} repetitions of {options.Seconds} s after {options.Warmup} s of warm-up; {(options.IsText ? "text" : "binary")} messages. In brackets the smallest and the largest.\n");
         WriteRatios(text, options, measurements, Contender.Kestrel);
         WriteRatios(text, options, measurements, Contender.Stock);
+        WriteAllRatios(text, options, measurements);
         foreach (LoadCase load in options.Cases)
         {
             WriteCase(text, options, measurements, load);
@@ -43,6 +44,36 @@ internal static class MarkdownReport
         }
     }
 
+    /// <summary>Throughput: more is better. The others: less is.</summary>
+    private static void WriteAllRatios(StringBuilder text, LoadOptions options, Measurements measurements)
+    {
+        Contender[] contenders = [.. options.Contenders.Where(c => c.Name is not Contender.Kestrel)];
+        if (contenders.Length == options.Contenders.Count)
+        {
+            return;
+        }
+
+        text.Append("\n### All there is, kestrel = 1\n\n");
+        Row(text, ["case", "server", "throughput", "p99", "CPU per message", "RSS", "peak RSS"]);
+        Row(text, ["---", "---", "---", "---", "---", "---", "---"]);
+        foreach (LoadCase load in options.Cases)
+        {
+            foreach (Contender contender in contenders.Where(c => measurements.Has(load, c)))
+            {
+                string Ratio(Func<LoadResult, double> value) => Show(measurements.Ratio(load, contender, Contender.Kestrel, value), "0.00", false);
+                Row(text, [
+                    load.Name,
+                    contender.Name,
+                    Ratio(r => r.PerSecond),
+                    Ratio(r => r.P99),
+                    Ratio(r => r.ServerCpuPerMillion),
+                    Ratio(r => r.Rss),
+                    Ratio(r => r.PeakRss),
+                ]);
+            }
+        }
+    }
+
     private static void WriteCase(StringBuilder text, LoadOptions options, Measurements measurements, LoadCase load)
     {
         Column[] columns = load.Mode == "idle" ? s_idleColumns : s_columns;
@@ -54,14 +85,16 @@ internal static class MarkdownReport
             _ => c.Name,
         })]);
         Row(text, ["---", .. columns.Select(_ => "---")]);
-        foreach (Contender contender in options.Contenders.Where(c => measurements.Has(load, c)))
+        Contender[] measured = [.. options.Contenders.Where(c => measurements.Has(load, c))];
+        foreach (Contender contender in measured)
         {
-            string[] errors = [.. measurements.Errors(load, contender)];
-            Row(text, [
-                contender.Name,
-                .. columns.Select((c, i) => Show(measurements.Value(load, contender, c.Value), c.Format, i == 0)),
-                .. errors.Length > 0 ? [$"**{string.Join("; ", errors)}**"] : Array.Empty<string>(),
-            ]);
+            Row(text, [contender.Name, .. columns.Select((c, i) => Show(measurements.Value(load, contender, c.Value), c.Format, i == 0))]);
+        }
+
+        string[] failures = [.. measured.SelectMany(c => measurements.Errors(load, c).Select(e => $"- **{c.Name}**: {e}\n"))];
+        if (failures.Length > 0)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\nFailed:\n\n{string.Concat(failures)}");
         }
     }
 

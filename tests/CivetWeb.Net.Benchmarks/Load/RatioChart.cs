@@ -25,14 +25,13 @@ internal static class RatioChart
                let bars = (Bar[])
                [
                    .. from item in contenders.Select((contender, index) => (contender, index))
-                      let ratio = measurements.Ratio(load, item.contender, Contender.Kestrel, r => r.PerSecond)
-                      where ratio is not null
-                      select new Bar(load.Name, item.index, ratio.Value)
+                      where measurements.Has(load, item.contender)
+                      select new Bar(load.Name, item.index, measurements.Ratio(load, item.contender, Contender.Kestrel, r => r.PerSecond))
                ]
                where bars.Length > 0
                select bars
         ];
-        double largest = groups.SelectMany(g => g).Select(b => b.Ratio.Max).DefaultIfEmpty(1).Max();
+        double largest = groups.SelectMany(g => g).Select(b => b.Ratio?.Max ?? 0).DefaultIfEmpty(1).Max();
         double scale = BarsWidth / Math.Max(1.2, largest);
         int height = 70 + groups.Sum(g => (g.Length * (BarHeight + 2)) + 14);
 
@@ -53,10 +52,18 @@ internal static class RatioChart
             Add(svg, $"<text x=\"{Left - 8}\" y=\"{y + (group.Length * (BarHeight + 2) / 2) + 4}\" text-anchor=\"end\">{group[0].Case}</text>");
             foreach (Bar bar in group)
             {
-                double middle = y + (BarHeight / 2.0);
-                Add(svg, $"<rect x=\"{Left}\" y=\"{y}\" width=\"{bar.Ratio.Median * scale:0.#}\" height=\"{BarHeight}\" rx=\"2\" fill=\"{s_colours[bar.Colour % s_colours.Length]}\"/>");
-                Add(svg, $"<line x1=\"{Left + (bar.Ratio.Min * scale):0.#}\" x2=\"{Left + (bar.Ratio.Max * scale):0.#}\" y1=\"{middle}\" y2=\"{middle}\"/>");
-                Add(svg, $"<text class=\"soft\" x=\"{Left + (bar.Ratio.Max * scale) + 6:0.#}\" y=\"{y + 11}\">{bar.Ratio.Median:0.00}</text>");
+                if (bar.Ratio is { } ratio)
+                {
+                    double middle = y + (BarHeight / 2.0);
+                    Add(svg, $"<rect x=\"{Left}\" y=\"{y}\" width=\"{ratio.Median * scale:0.#}\" height=\"{BarHeight}\" rx=\"2\" fill=\"{s_colours[bar.Colour % s_colours.Length]}\"/>");
+                    Add(svg, $"<line x1=\"{Left + (ratio.Min * scale):0.#}\" x2=\"{Left + (ratio.Max * scale):0.#}\" y1=\"{middle}\" y2=\"{middle}\"/>");
+                    Add(svg, $"<text class=\"soft\" x=\"{Left + (ratio.Max * scale) + 6:0.#}\" y=\"{y + 11}\">{ratio.Median:0.00}</text>");
+                }
+                else
+                {
+                    Add(svg, $"<text class=\"soft\" x=\"{Left + 6}\" y=\"{y + 11}\">{contenders[bar.Colour].Name}: nothing to compare</text>");
+                }
+
                 y += BarHeight + 2;
             }
 
@@ -70,5 +77,8 @@ internal static class RatioChart
 
     private static void Add(StringBuilder svg, FormattableString line) => svg.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
 
-    private sealed record Bar(string Case, int Colour, Spread Ratio);
+    /// <param name="Case">The group.</param>
+    /// <param name="Colour">The server's number.</param>
+    /// <param name="Ratio">Null when one of the two has failed.</param>
+    private sealed record Bar(string Case, int Colour, Spread? Ratio);
 }
