@@ -48,7 +48,7 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
         }
     }
 
-    /// <summary>One of <see cref="All"/>, or one made of its numbers: 9000x1x128 is 9,000 connections, 1 in flight, 128 bytes.</summary>
+    /// <summary>One of <see cref="All"/>, or one made of its numbers: 9000x1x128 is 9,000 connections, 1 in flight, 128 bytes; idle-9000.</summary>
     public static LoadCase Parse(string name)
     {
         bool isTls = name.StartsWith("tls-", StringComparison.Ordinal);
@@ -57,10 +57,15 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
             return known;
         }
 
+        if (name.StartsWith("idle-", StringComparison.Ordinal) && int.TryParse(name[5..], CultureInfo.InvariantCulture, out int silent) && silent > 0)
+        {
+            return new LoadCase(name, $"{silent} connections that are silent after one message", "idle", silent);
+        }
+
         int[] numbers = [.. name[(isTls ? 4 : 0)..].Split('x').Select(n => int.TryParse(n, CultureInfo.InvariantCulture, out int value) ? value : 0)];
         return numbers is [> 0, > 0, > 0]
             ? new LoadCase(name, $"{numbers[0]} connections, {numbers[1]} in flight, {numbers[2]} bytes", "echo", numbers[0], numbers[1], numbers[2]) { IsTls = isTls }
-            : throw new FormatException($"There is no case '{name}': {string.Join(", ", All.Select(c => c.Name))}, or numbers such as 9000x1x128.");
+            : throw new FormatException($"There is no case '{name}': {string.Join(", ", All.Select(c => c.Name))}, or numbers such as 9000x1x128 or idle-9000.");
     }
 
     public static IReadOnlyList<LoadCase> All { get; } =

@@ -54,8 +54,12 @@ internal sealed record LoadResult
     [JsonIgnore]
     public double ClientCpuPerMillion => Messages > 0 ? ClientCpuSeconds / Messages * 1e6 : ClientCpuSeconds / Seconds;
 
+    /// <summary>All of the process, in KiB: threads that were there before the first client came are part of the price.</summary>
     [JsonIgnore]
-    public double RssPerConnection => (double)(Rss - RssBefore) / Connections;
+    public double RssPerConnection => (double)Rss / Connections;
+
+    [JsonIgnore]
+    public double RssGrowthPerConnection => (double)(Rss - RssBefore) / Connections;
 
     public static LoadResult Failed(string error) => new() { Error = error };
 }

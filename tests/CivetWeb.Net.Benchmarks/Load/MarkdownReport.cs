@@ -30,7 +30,8 @@ internal static class MarkdownReport
     private static void WriteRatios(StringBuilder text, LoadOptions options, Measurements measurements, string other)
     {
         Contender[] contenders = [.. options.Contenders.Where(c => c.Name != other)];
-        if (contenders.Length == 0 || contenders.Length == options.Contenders.Count)
+        LoadCase[] cases = [.. options.Cases.Where(c => c.Mode != "idle")];
+        if (contenders.Length == 0 || contenders.Length == options.Contenders.Count || cases.Length == 0)
         {
             return;
         }
@@ -38,7 +39,7 @@ internal static class MarkdownReport
         text.Append(CultureInfo.InvariantCulture, $"\n### Throughput, {other} = 1\n\n");
         Row(text, ["case", .. contenders.Select(c => c.Name)]);
         Row(text, ["---", .. contenders.Select(_ => "---")]);
-        foreach (LoadCase load in options.Cases.Where(c => c.Mode != "idle"))
+        foreach (LoadCase load in cases)
         {
             Row(text, [load.Name, .. contenders.Select(c => Show(measurements.Ratio(load, c, other, r => r.PerSecond), "0.00"))]);
         }
@@ -133,6 +134,7 @@ internal static class MarkdownReport
         new("peak", "0.0", r => r.PeakRss / 1024.0),
         new("RSS before MiB", "0.0", r => r.RssBefore / 1024.0),
         new("KiB per connection", "0.0", r => r.RssPerConnection),
+        new("grown by", "0.0", r => r.RssGrowthPerConnection),
         new("CPU s per s", "0.000", r => r.ServerCpuPerMillion),
         new("threads", "0", r => r.Threads),
         new("handshakes/s", "#,0", r => r.HandshakesPerSecond),
