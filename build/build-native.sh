@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds libcivetweb_net into artifacts/native/PRESET:
 #
-#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|vcpkg|RID] [--test]
+#   build/build-native.sh [--preset release|debug|asan|tsan|fuzz|bench|vcpkg|RID] [--test]
 #
 # RID: one of the platforms that build/build-runtimes.sh builds.
 # Says nothing when everything is up to date. The last line of a failure is the reason, in the form
@@ -24,11 +24,11 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $preset in
-    release | debug | asan | tsan | fuzz | linux-arm64 | win-x64) ;;
+    release | debug | asan | tsan | fuzz | bench | linux-arm64 | win-x64) ;;
     linux-x64 | linux-musl-x64)
         [ "$(uname -m)" = x86_64 ] || fail "the preset '$preset' has no cross compiler: it needs an x86-64 Linux." ;;
     vcpkg) [ -n "${VCPKG_ROOT:-}" ] || fail "the preset 'vcpkg' needs VCPKG_ROOT to name the vcpkg folder." ;;
-    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz, vcpkg, linux-x64, linux-arm64, linux-musl-x64 or win-x64." ;;
+    *) fail "there is no preset '$preset': take release, debug, asan, tsan, fuzz, bench, vcpkg, linux-x64, linux-arm64, linux-musl-x64 or win-x64." ;;
 esac
 
 cd "$root"
@@ -120,6 +120,7 @@ fi
 target=civetweb_net
 [ -z "$run_tests" ] || target=all
 [ "$preset" != fuzz ] || target=fuzzers
+[ "$preset" != bench ] || target=bench
 if ! cmake --build --preset "$preset" --target "$target" >"$log" 2>&1; then
     if grep -q '^CMake Error' "$log"; then
         fail "$(cmake_reason) (log: $log)"
