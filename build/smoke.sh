@@ -214,6 +214,8 @@ check_incomplete() {
 check_reproducible() {
     need unzip
     [ -z "$(git status --porcelain)" ] || { echo "there are changes that are not committed"; exit 77; }
+    unzip -p "$package" CivetWeb.Net.nuspec | grep -qF "commit=\"$(git rev-parse HEAD)\"" ||
+        { echo "the package is of another commit than this: run build/pack.sh again"; return 1; }
     local other=$work/other file remote=https://github.com/example/example
     git clone --quiet --no-hardlinks . "$other"
     mkdir -p "$other/artifacts"
