@@ -1,5 +1,6 @@
 using System;
 using CivetWeb.Net.Benchmarks.Allocation;
+using CivetWeb.Net.Benchmarks.Aot;
 using CivetWeb.Net.Benchmarks.Load;
 using CivetWeb.Net.Benchmarks.Micro;
 using CivetWeb.Net.Benchmarks.Servers;
@@ -14,6 +15,8 @@ const string Usage = """
                        the parts: native ones by a program of their own, managed ones by BenchmarkDotNet
       alloc [--messages N]
                        managed bytes for each echoed message, counted
+      aot [--repeat N]
+                       EchoServer beside an echo of Kestrel's, both compiled natively: size, start, memory
       serve NAME [--connections N] [--certificate PEM]
                        one of the servers alone, until its standard input ends
 
@@ -27,6 +30,7 @@ try
         ["load", .. string[] rest] => LoadCommand.Run(LoadOptions.Parse(rest)),
         ["micro", .. string[] rest] => MicroCommand.Run(MicroOptions.Parse(rest)),
         ["alloc", .. string[] rest] => AllocationCommand.Run(AllocationOptions.Parse(rest)),
+        ["aot", .. string[] rest] => AotCommand.Run(AotOptions.Parse(rest)),
         ["serve", string name, .. string[] rest] => ServeCommand.Run(name, ServeOptions.Parse(rest)),
         _ => Help(),
     };
