@@ -23,6 +23,7 @@ typedef struct cwn_wake {
 	atomic_bool waiting;
 	bool was_blocked;
 	bool has_waited;
+	bool is_idle;
 	sigset_t while_waiting;
 } cwn_wake;
 
@@ -93,14 +94,17 @@ cwn_wake_set(cwn_wake *wake)
 	}
 }
 
-/* The handshake has gone deep into the stack; from here on little of it is used. */
+/* What was called before went deeper into the stack than waiting does. */
 static void
 cwn_give_back_stack(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	enum { PAGE = 4096 };
+	enum {
+		PAGE = 4096,
+		IN_USE = 1024 /* by this function and those it calls */
+	};
 	pthread_attr_t attributes;
-	uintptr_t end = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - IN_USE) & ~(uintptr_t)(PAGE - 1);
 	void *low = NULL;
 	size_t size = 0;
 	if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
@@ -110,24 +114,17 @@ cwn_give_back_stack(void)
 		low = NULL;
 	}
 	(void)pthread_attr_destroy(&attributes);
-	end -= PAGE; /* what this function and those it calls are using */
 	if ((low != NULL) && ((uintptr_t)low < end)) {
 		(void)madvise(low, end - (uintptr_t)low, MADV_DONTNEED);
 	}
 #endif
 }
 
-/* As poll for one socket, or for none with INVALID_SOCKET; -1 also when woken.
- * woken: whether set was called since the last time. */
 static int
-cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *woken)
+cwn_wake_poll(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms)
 {
 	int result = 0;
 	poller->revents = 0;
-	if (!wake->has_waited) {
-		wake->has_waited = true;
-		cwn_give_back_stack();
-	}
 	atomic_store(&wake->waiting, true);
 	if (!atomic_load(&wake->is_set)) {
 		struct timespec time;
@@ -136,7 +133,36 @@ cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *wo
 		result = ppoll(poller, 1, (timeout_ms < 0) ? NULL : &time, &wake->while_waiting);
 	}
 	atomic_store(&wake->waiting, false);
+	return result;
+}
+
+/* As poll for one socket, or for none with INVALID_SOCKET; -1 also when woken.
+ * woken: whether set was called since the last time. */
+static int
+cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *woken)
+{
+	enum { IDLE_MS = 1000 };
+	int result = 0;
+	if (!wake->has_waited) {
+		/* The handshake is over, the deepest that a connection goes. */
+		wake->has_waited = true;
+		cwn_give_back_stack();
+	}
+	if (!wake->is_idle && ((timeout_ms < 0) || (timeout_ms > IDLE_MS))) {
+		result = cwn_wake_poll(wake, poller, IDLE_MS);
+		if ((result == 0) && !atomic_load(&wake->is_set)) {
+			wake->is_idle = true;
+			cwn_give_back_stack();
+			timeout_ms -= (timeout_ms > 0) ? IDLE_MS : 0;
+		}
+	}
+	if ((result == 0) && !atomic_load(&wake->is_set)) {
+		result = cwn_wake_poll(wake, poller, timeout_ms);
+	}
 	*woken = atomic_exchange(&wake->is_set, false);
+	if ((result != 0) || *woken) {
+		wake->is_idle = false;
+	}
 	return (*woken && (result <= 0)) ? -1 : result;
 }
 
