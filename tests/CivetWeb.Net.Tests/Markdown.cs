@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.IO.Enumeration;
 using System.Linq;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -14,9 +15,15 @@ internal static partial class Markdown
     /// <summary>All of the checkout, wherever they are; what was fetched or built is not the project's.</summary>
     public static string[] Documents { get; } =
     [
-        .. Directory.EnumerateFiles(Repository.Root, "*.md", new EnumerationOptions { RecurseSubdirectories = true, MatchType = MatchType.Simple, MatchCasing = MatchCasing.CaseInsensitive })
+        .. new FileSystemEnumerable<string>(Repository.Root, (ref FileSystemEntry file) => file.ToFullPath(), new EnumerationOptions { RecurseSubdirectories = true })
+        {
+            ShouldIncludePredicate = (ref FileSystemEntry file) => !file.IsDirectory && file.FileName.EndsWith(".md", StringComparison.OrdinalIgnoreCase),
+
+            // A link, such as wine's to "/", could lead anywhere.
+            ShouldRecursePredicate = (ref FileSystemEntry folder) =>
+                (folder.Attributes & FileAttributes.ReparsePoint) == 0 && folder.FileName is not ("artifacts" or "node_modules" or "bin" or "obj" or ".git"),
+        }
             .Select(path => Path.GetRelativePath(Repository.Root, path).Replace('\\', '/'))
-            .Where(path => !path.Split('/').Any(part => part is "artifacts" or "node_modules" or "bin" or "obj" or ".git"))
             .Order(StringComparer.Ordinal),
     ];
 

@@ -69,7 +69,7 @@ internal sealed partial class TroubleshootingTests
             await client.CloseNormallyAsync();
         }),
         ["too-large"] = () => LoggedAsync(23, TooLargeAsync, options => options.WebSockets.MaxMessageSize = 1000),
-        ["no-utf8"] = () => LoggedAsync(25, server => TalkAsync(server, "/ws", client => client.SendFrame(0x81, [0xC3, 0x28]), 1007)),
+        ["no-utf8"] = () => LoggedAsync(26, server => TalkAsync(server, "/ws", client => client.SendFrame(0x81, [0xC3, 0x28]), 1007)),
         ["no-frame-of-ours"] = () => LoggedAsync(21, server => TalkAsync(server, "/ws", client => client.SendFrame(0xF1, "x"u8), 1002)),
         ["write-no-utf8"] = () => Task.FromResult(WriteNoUtf8()),
         ["library-missing"] = () => LibraryAsync("/opt/example/libcivetweb_net.so"),
@@ -255,12 +255,8 @@ internal sealed partial class TroubleshootingTests
     // The loss that the missing pong brings about can be noticed before its reason, and is event 25 then: the document says so.
     private static async Task NoPongAsync(RunningServer server)
     {
-        const int Attempts = 50;
-        for (int ends = 1; ends <= Attempts && server.Log.Entries.All(entry => entry.Event.Id != 26); ends++)
-        {
-            using RawClient client = RawClient.Open(server.Port);
-            await Eventually.IsTrueAsync(() => server.Log.Entries.Count(entry => entry.Event.Id is 21 or 25 or 26) >= ends, "it is over");
-        }
+        using RawClient client = RawClient.Open(server.Port);
+        await Eventually.IsTrueAsync(() => server.Log.Entries.Any(entry => entry.Event.Id is 21 or 25 or 26), "it is over");
     }
 
     private static Task TooLargeAsync(RunningServer server) => TalkAsync(server, "/ws", client => client.SendFrame(0x82, new byte[1001]), 1009);

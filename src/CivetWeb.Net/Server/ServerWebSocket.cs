@@ -26,6 +26,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private readonly long _began = Stopwatch.GetTimestamp();
     private readonly TimeSpan _closeTimeout;
     private bool _isWithoutPong;
+    private bool _hasBrokenProtocol;
 
     private ServerWebSocket(
         WebSocketHandshake handshake, WebSocketEndpoint endpoint, WebSocketDeflateOptions? deflate, SessionHandle session)
@@ -125,7 +126,10 @@ internal sealed class ServerWebSocket : IWebSocketControl
             ServerLog.MessageTooLarge(Logger, _id, Request.RemoteEndPoint, _webSocket.MaxMessageSize);
         }
 
-        if ((_isWithoutPong ? "the client has not answered a ping in time" : _loop.CutBecause) is { } reason)
+        string? cutBecause = _isWithoutPong ? "the client has not answered a ping in time"
+            : _hasBrokenProtocol ? "the client has broken the protocol"
+            : _loop.CutBecause;
+        if (cutBecause is { } reason)
         {
             ServerLog.WebSocketAborted(Logger, _id, Request.RemoteEndPoint, reason);
         }
@@ -168,7 +172,8 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
         catch (WebSocketException) when (_webSocket.State is not WebSocketState.Open || _stream.HasEnded || _loop.IsLost)
         {
-            // The client has gone, or broke the protocol: no fault of the handler's.
+            // The client has gone, or .NET's WebSocket has refused what it sent: no fault of the handler's.
+            _hasBrokenProtocol = _webSocket.State is WebSocketState.Aborted && _webSocket.LocalCode is null && !_stream.HasEnded && !_loop.IsLost;
         }
         catch (Exception e)
         {
