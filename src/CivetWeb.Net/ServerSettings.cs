@@ -5,7 +5,6 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
-using System.Text.RegularExpressions;
 using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
@@ -14,7 +13,7 @@ namespace CivetWeb.Net;
 /// The options of a server, checked. CivetWeb itself takes most values unseen ("request_timeout_ms=abc"), and leaks its
 /// listening sockets when a later one turns out wrong; so nothing reaches it that has not been looked at here.
 /// </summary>
-internal sealed partial class ServerSettings
+internal sealed class ServerSettings
 {
     public const int DefaultThreads = 256;
 
@@ -91,7 +90,7 @@ internal sealed partial class ServerSettings
 
     /// <summary>Whether a WebSocket may be opened by a page of that origin; null when the client sent none.</summary>
     public bool IsOriginAllowed(string? origin) =>
-        _origins is null || origin is null || _origins.Any(o => o == "*" || string.Equals(o, origin, StringComparison.OrdinalIgnoreCase));
+        _origins is null || origin is null || Array.Exists(_origins, o => o == "*" || string.Equals(o, origin, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Checks the options.</summary>
     /// <param name="options">Names and values.</param>
@@ -256,7 +255,7 @@ internal sealed partial class ServerSettings
         }
 
         // CivetWeb looks no further than that for ports with TLS.
-        if (!tls && Array.Find(entries, entry => entry.StartsWith('x') && DigitThenTlsMark().IsMatch(entry)) is { } misleading)
+        if (!tls && Array.Find(entries, entry => entry.StartsWith('x') && HasDigitThenTlsMark(entry)) is { } misleading)
         {
             throw OptionError.Create(
                 $"The Unix domain socket '{misleading}' in option 'listening_ports' needs another path: CivetWeb takes a digit followed by s or r for a TLS port.");
@@ -265,8 +264,18 @@ internal sealed partial class ServerSettings
         return tls;
     }
 
-    [GeneratedRegex("[0-9][sr]")]
-    private static partial Regex DigitThenTlsMark();
+    private static bool HasDigitThenTlsMark(string entry)
+    {
+        for (int i = 1; i < entry.Length; i++)
+        {
+            if (entry[i] is 's' or 'r' && char.IsAsciiDigit(entry[i - 1]))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private static void CheckSocketPath(string path)
     {

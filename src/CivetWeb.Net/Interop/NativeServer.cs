@@ -1,15 +1,15 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
-using System.Text.RegularExpressions;
 using System.Threading;
 
 namespace CivetWeb.Net.Interop;
 
 /// <summary>One mg_context: started, listed, stopped once.</summary>
-internal sealed unsafe partial class NativeServer
+internal sealed unsafe class NativeServer
 {
     private readonly nint _owner;
     private mg_context* _context;
@@ -144,16 +144,13 @@ internal sealed unsafe partial class NativeServer
         if (code == mg_error_data_code.INIT_PORTS_FAILED)
         {
             // The error's number is only in the log line "cannot bind to …: 98 (Address already in use)".
-            Match match = ErrorNumber().Match(log);
-            SocketError? socketError = match.Success
-                ? match.Groups[1].Value switch
-                {
-                    "98" or "48" or "10048" => SocketError.AddressAlreadyInUse,
-                    "13" or "10013" => SocketError.AccessDenied,
-                    "99" or "49" or "10049" => SocketError.AddressNotAvailable,
-                    _ => null,
-                }
-                : null;
+            SocketError? socketError = ErrorNumber(log) switch
+            {
+                98 or 48 or 10048 => SocketError.AddressAlreadyInUse,
+                13 or 10013 => SocketError.AccessDenied,
+                99 or 49 or 10049 => SocketError.AddressNotAvailable,
+                _ => null,
+            };
             if (socketError is SocketError e)
             {
                 return new SocketException((int)e, message);
@@ -182,6 +179,19 @@ internal sealed unsafe partial class NativeServer
         return result;
     }
 
-    [GeneratedRegex(@": (\d+) \(")]
-    private static partial Regex ErrorNumber();
+    /// <summary>The number in "…: 98 (…"; 0 without one. An address has colons too.</summary>
+    private static int ErrorNumber(string log)
+    {
+        for (int colon = log.IndexOf(": ", StringComparison.Ordinal); colon >= 0; colon = log.IndexOf(": ", colon + 1, StringComparison.Ordinal))
+        {
+            ReadOnlySpan<char> rest = log.AsSpan(colon + 2);
+            int end = rest.IndexOf(" (", StringComparison.Ordinal);
+            if (end > 0 && int.TryParse(rest[..end], NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+            {
+                return number;
+            }
+        }
+
+        return 0;
+    }
 }

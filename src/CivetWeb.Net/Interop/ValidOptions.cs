@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Frozen;
 using System.Collections.Generic;
 
 namespace CivetWeb.Net.Interop;
@@ -7,7 +6,8 @@ namespace CivetWeb.Net.Interop;
 /// <summary>The options this build of CivetWeb knows, with their kinds.</summary>
 internal static unsafe class ValidOptions
 {
-    private static readonly Lazy<FrozenDictionary<string, mg_config_type>> Options = new(Read);
+    // Never changed once read.
+    private static readonly Lazy<Dictionary<string, mg_config_type>> Options = new(Read);
 
     /// <summary>Whether CivetWeb knows the option, and of what kind it is.</summary>
     public static bool TryGetKind(string name, out OptionKind kind)
@@ -30,7 +30,7 @@ internal static unsafe class ValidOptions
         return true;
     }
 
-    private static FrozenDictionary<string, mg_config_type> Read()
+    private static Dictionary<string, mg_config_type> Read()
     {
         var result = new Dictionary<string, mg_config_type>();
         for (mg_option* option = NativeMethods.mg_get_valid_options(); option->name != null; option++)
@@ -38,7 +38,7 @@ internal static unsafe class ValidOptions
             result.Add(NativeText.FromPointer(option->name)!, option->type);
         }
 
-        return result.ToFrozenDictionary();
+        return result;
     }
 }
 
