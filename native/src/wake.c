@@ -17,13 +17,19 @@
 /* Ignored unless somebody wants it, so no other part of a process minds it. */
 #define CWN_WAKE_SIGNAL SIGURG
 
+/* When stack is given back: soon after the handshake, the deepest that a
+ * connection goes, and after each time it was busy. Not at once: unmapping
+ * interrupts every processor, and a connection that ends soon leaves the stack
+ * to the next one on its thread. */
+enum { CWN_SOON_MS = 50, CWN_IDLE_MS = 1000 };
+
 typedef struct cwn_wake {
 	pthread_t thread; /* the own one, once waiting has been true */
 	atomic_bool is_set;
 	atomic_bool waiting;
 	bool was_blocked;
-	bool has_waited;
 	bool is_idle;
+	uint64_t give_back_at; /* the stack that the handshake took; 0: done */
 	sigset_t while_waiting;
 } cwn_wake;
 
@@ -70,6 +76,7 @@ static void
 cwn_wake_begin(cwn_wake *wake)
 {
 	sigset_t ours;
+	wake->give_back_at = cwn_now_ms() + CWN_SOON_MS;
 	(void)sigemptyset(&ours);
 	(void)sigaddset(&ours, CWN_WAKE_SIGNAL);
 	wake->thread = pthread_self();
@@ -101,7 +108,7 @@ cwn_give_back_stack(void)
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	enum {
 		PAGE = 4096,
-		IN_USE = 1024 /* by this function and those it calls */
+		IN_USE = 512 /* by this function and those it calls */
 	};
 	pthread_attr_t attributes;
 	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - IN_USE) & ~(uintptr_t)(PAGE - 1);
@@ -141,19 +148,21 @@ cwn_wake_poll(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms)
 static int
 cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *woken)
 {
-	enum { IDLE_MS = 1000 };
 	int result = 0;
-	if (!wake->has_waited) {
-		/* The handshake is over, the deepest that a connection goes. */
-		wake->has_waited = true;
+	if ((wake->give_back_at != 0) && (cwn_now_ms() >= wake->give_back_at)) {
+		wake->give_back_at = 0;
 		cwn_give_back_stack();
 	}
-	if (!wake->is_idle && ((timeout_ms < 0) || (timeout_ms > IDLE_MS))) {
-		result = cwn_wake_poll(wake, poller, IDLE_MS);
-		if ((result == 0) && !atomic_load(&wake->is_set)) {
-			wake->is_idle = true;
-			cwn_give_back_stack();
-			timeout_ms -= (timeout_ms > 0) ? IDLE_MS : 0;
+	if (!wake->is_idle) {
+		int quiet_ms = (wake->give_back_at != 0) ? CWN_SOON_MS : CWN_IDLE_MS;
+		if ((timeout_ms < 0) || (timeout_ms > quiet_ms)) {
+			result = cwn_wake_poll(wake, poller, quiet_ms);
+			if ((result == 0) && !atomic_load(&wake->is_set)) {
+				wake->is_idle = true;
+				wake->give_back_at = 0;
+				cwn_give_back_stack();
+				timeout_ms -= (timeout_ms > 0) ? quiet_ms : 0;
+			}
 		}
 	}
 	if ((result == 0) && !atomic_load(&wake->is_set)) {
