@@ -22,6 +22,12 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
     /// <summary>Part of --quick.</summary>
     public bool IsQuick { get; init; }
 
+    /// <summary>
+    /// How long it is warmed up: thousands of connections have a few messages each in a second, and the first of them all come at
+    /// once, while the last are connecting still.
+    /// </summary>
+    public double WarmUpSeconds(double usual) => usual * Math.Max(1, Connections / 2500);
+
     /// <summary>The longest the load generator may take, connecting included.</summary>
     public int DeadlineSeconds(double measured) => (int)(measured + 20 + (Connections / 200.0));
 

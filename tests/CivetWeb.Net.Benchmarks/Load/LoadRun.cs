@@ -24,7 +24,7 @@ internal sealed class LoadRun(LoadOptions options, string certificate)
             return LoadResult.Failed($"the server has not started: {server.Ended ?? "it says nothing"}");
         }
 
-        int deadline = load.DeadlineSeconds(options.Warmup + options.Seconds);
+        int deadline = load.DeadlineSeconds(load.WarmUpSeconds(options.Warmup) + options.Seconds);
         using var generator = new ChildProcess(GeneratorCommand(load, said[5..], server.Id, deadline), s_nothing, cpu);
         string? json = generator.ReadLine(TimeSpan.FromSeconds(deadline + 10));
         LoadResult result = json is null
@@ -66,7 +66,7 @@ internal sealed class LoadRun(LoadOptions options, string certificate)
         port,
         .. load.Arguments(options.IsText),
         "--warmup",
-        options.Warmup.ToString(CultureInfo.InvariantCulture),
+        load.WarmUpSeconds(options.Warmup).ToString(CultureInfo.InvariantCulture),
         "--seconds",
         options.Seconds.ToString(CultureInfo.InvariantCulture),
         "--deadline",
