@@ -106,15 +106,15 @@ static void
 cwn_give_back_stack(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	enum {
-		PAGE = 4096,
-		IN_USE = 512 /* by this function and those it calls */
-	};
+	enum { IN_USE = 512 }; /* by this function and those it calls */
 	pthread_attr_t attributes;
-	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - IN_USE) & ~(uintptr_t)(PAGE - 1);
+	/* arm64 has pages of 16 and 64 KiB too, and madvise takes a page begun for
+	 * whole: the one that is in use must not be among them. */
+	long page = sysconf(_SC_PAGESIZE);
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - IN_USE) & ~((uintptr_t)page - 1);
 	void *low = NULL;
 	size_t size = 0;
-	if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+	if ((page <= 0) || (pthread_getattr_np(pthread_self(), &attributes) != 0)) {
 		return;
 	}
 	if (pthread_attr_getstack(&attributes, &low, &size) != 0) {
