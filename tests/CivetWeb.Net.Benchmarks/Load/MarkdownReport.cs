@@ -15,7 +15,7 @@ internal static class MarkdownReport
         text.Append(CultureInfo.InvariantCulture, $"{Machine.This}\n\n");
         text.Append(
             CultureInfo.InvariantCulture,
-            $"Medians of {options.Repeat} repetitions of {options.Seconds} s after {options.Warmup} s of warm-up, of {4 * options.Warmup} s with 10,000 connections; {(options.IsText ? "text" : "binary")} messages. In brackets the smallest and the largest.\n");
+            $"Medians of {options.Repeat} repetitions of {options.Seconds} s after {options.Warmup} s of warm-up, at most {options.Cases.Max(c => c.WarmUpSeconds(options.Warmup))} s where there are thousands of connections; {(options.IsText ? "text" : "binary")} messages. In brackets the smallest and the largest.\n");
         WriteRatios(text, options, measurements, Contender.Kestrel);
         WriteRatios(text, options, measurements, Contender.Stock);
         WriteAllRatios(text, options, measurements);
