@@ -21,7 +21,7 @@
 #endif
 
 /* Raised whenever a signature or a struct below changes. */
-#define CWN_ABI_VERSION 3u
+#define CWN_ABI_VERSION 4u
 
 typedef struct cwn_session cwn_session;
 
@@ -37,6 +37,7 @@ typedef struct cwn_session_options {
 	uint32_t send_timeout_ms;  /* a peer that takes nothing; then it is aborted */
 	uint32_t close_timeout_ms; /* for the peer's half of the closing */
 	uint32_t max_queue_size;   /* bytes posted and not sent; more: aborted */
+	uint32_t keep_thread;      /* 1: its own thread runs every turn, no leader */
 } cwn_session_options;
 
 /* How a session ended; filled in while it runs and final when it is over. */
@@ -245,23 +246,39 @@ CWN_API cwn_session *cwn_session_create(struct mg_connection *conn,
 
 /* Drives the connection until it is over; on the thread and inside the ready
  * callback that created the session. handler gets whole messages (bits 1 or 2)
- * and control frames (8, 9, 10); its 0 closes with 1000. When it returns, the
- * session no longer knows the connection. */
+ * and control frames (8, 9, 10); its 0 closes with 1000. Its calls never overlap,
+ * but on Linux they come from this thread or from one that serves many sessions,
+ * unless keep_thread says otherwise. When it returns, the session no longer knows
+ * the connection. */
 CWN_API void cwn_session_run(cwn_session *session,
                              mg_websocket_data_handler handler,
                              void *user_data);
 
 /* A transport instead of cwn_session_run: the raw bytes behind the handshake. */
 
-/* On the connection's own thread, before the rest. Returns 1, or 0 on misuse. */
-CWN_API int cwn_session_begin(cwn_session *session);
+/* What a turn handler returns. */
+enum {
+	CWN_TURN_OWN = 0,  /* the own thread's wait has to end */
+	CWN_TURN_DONE = 1, /* all that was there has been read: wait for more */
+	CWN_TURN_AGAIN = 2 /* call at once again: there may be more */
+};
+
+/* Called on another thread, with what the own one may do, while that one waits for
+ * CWN_CAN_READ alone and input has come. Never two at a time. */
+typedef int (*cwn_turn_handler)(void *user_data);
+
+/* On the connection's own thread, before the rest. Without a handler the own thread
+ * learns of all input itself, as it does where there are no leaders: on other
+ * systems than Linux, and with keep_thread. Returns 1, or 0 on misuse. */
+CWN_API int cwn_session_begin(cwn_session *session, cwn_turn_handler handler, void *user_data);
 
 /* Never waits. Bytes, 0 at the end, -1 nothing there now, -2 failed or over. One
  * reader at a time. */
 CWN_API int cwn_session_read(cwn_session *session, char *buffer, size_t size);
 
 /* Never waits. Returns how many bytes were taken, or -1: failed or over. gather:
- * on the own thread the bytes may wait for its next wait. */
+ * on the own thread the bytes may wait for its next wait, in a turn handler for its
+ * end. */
 CWN_API int cwn_session_write(cwn_session *session,
                               const char *data,
                               size_t size,

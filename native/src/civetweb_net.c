@@ -17,6 +17,7 @@
 #include "utf8.c"
 #include "frame_reader.c"
 #include "session.c"
+#include "leaders.c"
 #include "session_loop.c"
 #include "session_pull.c"
 #include "upgrade.c"

@@ -4,7 +4,8 @@
  * another, so a handle kept for ever points to a small dead struct, never to a
  * connection slot that serves somebody else by now.
  *
- * Threads: cwn_session_run belongs to the connection's own thread. Everything
+ * Threads: cwn_session_run belongs to the connection's own thread, though leaders
+ * may run the turns inside it (leaders.c); "own" below is whoever does. Everything
  * else may be called by any thread at any time. Four locks, always taken in
  * this order:
  *   send_lock   whole frames, one after the other; held while a frame waits for
@@ -28,6 +29,8 @@
 
 enum { CWN_OUTPUT_SIZE = 16 * 1024 };
 
+typedef struct cwn_seat cwn_seat; /* leaders.c */
+
 /* Bytes in the order they are to be sent; [start, end) is left. */
 typedef struct cwn_bytes {
 	unsigned char *data;
@@ -50,7 +53,7 @@ struct cwn_session {
 	cwn_wake wake;
 	bool attached;
 
-	/* the own thread's, on it only */
+	/* whoever has the turn (leaders.c): the own thread or a leader */
 	bool gather;   /* more input is waiting, so output may */
 	bool gathered; /* something does */
 	cwn_session *outer; /* what this thread ran before */
@@ -58,8 +61,13 @@ struct cwn_session {
 	/* of a transport (session_pull.c), on the own thread or under state_lock */
 	unsigned char *early; /* input that came with the request */
 	atomic_size_t early_size; /* waiting looks at it without the lock */
+	atomic_bool unread; /* no event will tell of what the last read may have left */
+	atomic_bool emptied; /* the last read has found nothing */
 	bool hung_up;
 	uint64_t stalled_at; /* since when the peer takes no output; 0: it does */
+	cwn_turn_handler turn;
+	void *turn_data;
+	cwn_seat *seat; /* NULL: no leader runs it */
 
 	/* under send_lock to change */
 	atomic_bool close_sent;
@@ -286,6 +294,13 @@ cwn_poll_timeout(uint64_t deadline)
 	now = cwn_now_ms();
 	left = (now >= deadline) ? 0 : deadline - now;
 	return (left > INT_MAX) ? INT_MAX : (int)left;
+}
+
+/* Of two deadlines, 0 being none. */
+static uint64_t
+cwn_earlier(uint64_t a, uint64_t b)
+{
+	return ((a == 0) || ((b != 0) && (b < a))) ? b : a;
 }
 
 /* One try. Bytes, 0 at the end, -1 would block, -2 error. more: what poll does not
@@ -702,7 +717,7 @@ cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size
 	return result;
 }
 
-/* On the session's own thread. */
+/* For whoever has the turn. */
 static bool
 cwn_session_flush(cwn_session *session)
 {

@@ -13,6 +13,8 @@ typedef struct cwn_loop {
 	size_t trickle;       /* bytes since then that were not */
 	uint64_t ping_at;
 	uint64_t queue_stalled_at; /* since when the peer takes no queued frame; 0: it does */
+	cwn_seat *seat; /* NULL: no leader runs it */
+	bool over;      /* a leader has seen the end */
 } cwn_loop;
 
 typedef enum cwn_wait_result {
@@ -22,6 +24,16 @@ typedef enum cwn_wait_result {
 	CWN_TIMED_OUT
 } cwn_wait_result;
 
+/* Whether there is more to wait for than input, which a leader would not see. */
+static bool
+cwn_loop_is_busy(const cwn_loop *loop)
+{
+	cwn_session *session = loop->session;
+	return (loop->queue_stalled_at != 0) || (atomic_load(&session->queued) != 0)
+	       || atomic_load(&session->close_sent) || atomic_load(&session->failed)
+	       || (atomic_load(&session->requested_close) != 0);
+}
+
 /* deadline 0: none. */
 static cwn_wait_result
 cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
@@ -29,6 +41,20 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	cwn_session *session = loop->session;
 	struct mg_pollfd poller;
 	bool woken;
+	uint64_t keep_until = 0;
+	if (!cwn_loop_is_busy(loop) && cwn_seat_may_park(loop->seat, &keep_until)) {
+		switch (cwn_seat_wait(loop->seat, deadline)) {
+		case CWN_PARK_OVER:
+			return CWN_TIMED_OUT;
+		case CWN_PARK_WOKEN:
+			return CWN_WOKEN;
+		default:
+			break;
+		}
+	}
+	if (keep_until != 0) {
+		deadline = cwn_earlier(deadline, keep_until);
+	}
 	poller.fd = session->sock;
 	poller.events = POLLIN;
 	if (loop->queue_stalled_at != 0) {
@@ -202,12 +228,6 @@ cwn_loop_send_queue(cwn_loop *loop)
 	}
 }
 
-static uint64_t
-cwn_earlier(uint64_t a, uint64_t b)
-{
-	return ((a != 0) && (a < b)) ? a : b;
-}
-
 /* When the loop has to act even if nothing comes; 0: never. */
 static uint64_t
 cwn_loop_deadline(const cwn_loop *loop)
@@ -263,15 +283,41 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 	return false;
 }
 
-/* One turn: waits if it has to, receives once. False when it is over. */
+typedef enum cwn_receive_result {
+	CWN_RECEIVED,
+	CWN_NOTHING_THERE,
+	CWN_RECEIVE_OVER
+} cwn_receive_result;
+
+/* Receives once and hands out what is complete. */
+static cwn_receive_result
+cwn_loop_receive(cwn_loop *loop)
+{
+	size_t size;
+	unsigned char *space = cwn_reader_space(&loop->reader, &size);
+	if (space != NULL) {
+		int n = cwn_session_receive(loop->session, space, size, &loop->receive_first);
+		if (n <= 0) {
+			return (n == -1) ? CWN_NOTHING_THERE : CWN_RECEIVE_OVER;
+		}
+		cwn_reader_commit(&loop->reader, (size_t)n);
+		loop->trickle += (size_t)n;
+		if (loop->trickle >= CWN_PROGRESS) {
+			loop->progress_at = cwn_now_ms();
+			loop->trickle = 0;
+			loop->ping_unanswered = false;
+		}
+	}
+	return cwn_loop_drain_input(loop) ? CWN_RECEIVED : CWN_RECEIVE_OVER;
+}
+
+/* One turn on the own thread: waits if it has to, receives once. False when it is
+ * over. */
 static bool
 cwn_loop_step(cwn_loop *loop)
 {
 	cwn_session *session = loop->session;
-	size_t size;
-	unsigned char *space;
 	uint64_t deadline;
-	int n;
 
 	cwn_loop_send_queue(loop);
 	deadline = cwn_loop_deadline(loop);
@@ -288,12 +334,14 @@ cwn_loop_step(cwn_loop *loop)
 	if (!loop->receive_first) {
 		cwn_wait_result result = cwn_loop_wait(loop, deadline);
 		int requested = atomic_load(&session->requested_close);
-		if (atomic_load(&session->failed)) {
+		if (loop->over || atomic_load(&session->failed)) {
 			return false;
 		}
 		if (result == CWN_TIMED_OUT) {
-			/* poll may wake a moment early by our clock's grain */
-			return (cwn_now_ms() < cwn_loop_deadline(loop))
+			/* poll may wake a moment early by our clock's grain, and earlier than the
+			 * deadline for the seat's sake */
+			deadline = cwn_loop_deadline(loop);
+			return (deadline == 0) || (cwn_now_ms() < deadline)
 			       || cwn_loop_handle_timeout(loop);
 		}
 		if (requested != 0) {
@@ -303,26 +351,32 @@ cwn_loop_step(cwn_loop *loop)
 			return true;
 		}
 	}
+	cwn_seat_count_turn(loop->seat);
+	return cwn_loop_receive(loop) != CWN_RECEIVE_OVER;
+}
 
-	space = cwn_reader_space(&loop->reader, &size);
-	if (space == NULL) {
-		return cwn_loop_drain_input(loop);
-	}
-	n = cwn_session_receive(session, space, size, &loop->receive_first);
-	if (n == -1) {
-		return true;
-	}
-	if (n <= 0) {
-		return false;
-	}
-	cwn_reader_commit(&loop->reader, (size_t)n);
-	loop->trickle += (size_t)n;
-	if (loop->trickle >= CWN_PROGRESS) {
-		loop->progress_at = cwn_now_ms();
-		loop->trickle = 0;
-		loop->ping_unanswered = false;
-	}
-	return cwn_loop_drain_input(loop);
+/* One turn on a leader's thread. until_empty: not only as long as a full buffer says
+ * that there is more. */
+static int
+cwn_loop_lead(void *user_data, const cwn_leader *leader, bool until_empty)
+{
+	cwn_loop *loop = (cwn_loop *)user_data;
+	uint64_t deadline;
+	do {
+		cwn_receive_result result = cwn_loop_receive(loop);
+		if (result == CWN_RECEIVE_OVER) {
+			loop->over = true;
+			return CWN_TURN_OWN;
+		}
+		if (result == CWN_NOTHING_THERE) {
+			break;
+		}
+		if (cwn_loop_is_busy(loop) || cwn_leader_is_late(leader)) {
+			return CWN_TURN_OWN;
+		}
+	} while (loop->receive_first || until_empty);
+	deadline = cwn_loop_deadline(loop);
+	return cwn_seat_is_parked_for(loop->seat, deadline) ? CWN_TURN_DONE : CWN_TURN_OWN;
 }
 
 static void
@@ -389,8 +443,10 @@ cwn_session_run(cwn_session *session,
 	mg_set_thread_name("wsock");
 	loop.receive_first = (session->ssl != NULL);
 	if (cwn_loop_drain_input(&loop)) {
+		loop.seat = cwn_seat_begin(session, cwn_loop_lead, &loop);
 		while (cwn_loop_step(&loop)) {
 		}
+		cwn_seat_end(loop.seat);
 	}
 	if (atomic_load(&session->close_sent) && !atomic_load(&session->failed)) {
 		cwn_loop_linger(&loop);

@@ -6,8 +6,10 @@
  * more input is at hand is gathered; every wait sends it first.
  */
 
+static int cwn_session_lead(void *user_data, const cwn_leader *leader, bool until_empty);
+
 CWN_API int
-cwn_session_begin(cwn_session *session)
+cwn_session_begin(cwn_session *session, cwn_turn_handler handler, void *user_data)
 {
 	struct mg_connection *conn;
 	if ((session == NULL) || (session->conn == NULL)) {
@@ -22,6 +24,11 @@ cwn_session_begin(cwn_session *session)
 	session->early = (unsigned char *)conn->buf + conn->request_len;
 	atomic_store(&session->early_size, (size_t)(conn->data_len - conn->request_len));
 	mg_set_thread_name("wsock");
+	if (handler != NULL) {
+		session->turn = handler;
+		session->turn_data = user_data;
+		session->seat = cwn_seat_begin(session, cwn_session_lead, session);
+	}
 	return 1;
 }
 
@@ -47,6 +54,8 @@ cwn_session_read(cwn_session *session, char *buffer, size_t size)
 			n = (int)count;
 		} else {
 			n = cwn_session_receive(session, buffer, size, &more);
+			atomic_store(&session->unread, more);
+			atomic_store(&session->emptied, n == -1);
 		}
 	}
 	pthread_mutex_unlock(&session->state_lock);
@@ -192,6 +201,26 @@ cwn_session_send_output(cwn_session *session)
 	return flushed;
 }
 
+/* One turn on a leader's thread. */
+static int
+cwn_session_lead(void *user_data, const cwn_leader *leader, bool until_empty)
+{
+	cwn_session *session = (cwn_session *)user_data;
+	int turn;
+	do {
+		turn = session->turn(session->turn_data);
+	} while (!cwn_leader_is_late(leader)
+	         && ((turn == CWN_TURN_AGAIN)
+	             || ((turn == CWN_TURN_DONE) && until_empty && !atomic_load(&session->emptied))));
+	if ((turn == CWN_TURN_DONE) && !atomic_load(&session->unread)
+	    && (!until_empty || atomic_load(&session->emptied))
+	    && (cwn_session_send_output(session) == 1)) {
+		return CWN_TURN_DONE;
+	}
+	cwn_seat_receive_again(session->seat);
+	return CWN_TURN_OWN;
+}
+
 CWN_API int
 cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 {
@@ -206,7 +235,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 	for (;;) {
 		struct mg_pollfd poller;
 		bool woken;
-		uint64_t until = deadline;
+		uint64_t until = deadline, keep_until = 0;
 		int flushed = cwn_session_send_output(session);
 		int result = 0;
 		int ready;
@@ -215,8 +244,24 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			return CWN_HUNG_UP;
 		}
 		if ((flushed == 0) && (session->options.send_timeout_ms != 0)) {
-			uint64_t stalled = session->stalled_at + session->options.send_timeout_ms;
-			until = ((until == 0) || (stalled < until)) ? stalled : until;
+			until = cwn_earlier(session->stalled_at + session->options.send_timeout_ms, until);
+		}
+		if ((events == CWN_CAN_READ) && (flushed == 1) && !atomic_load(&session->unread)
+		    && cwn_seat_may_park(session->seat, &keep_until)) {
+			switch (cwn_seat_wait(session->seat, deadline)) {
+			case CWN_PARK_WOKEN:
+				return CWN_WOKEN_UP;
+			case CWN_PARK_OVER:
+				if (cwn_now_ms() >= deadline) {
+					return 0;
+				}
+				continue;
+			default:
+				break;
+			}
+		}
+		if (keep_until != 0) {
+			until = cwn_earlier(until, keep_until);
 		}
 		poller.fd = session->sock;
 		poller.events = 0;
@@ -255,6 +300,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			result |= CWN_CAN_WRITE;
 		}
 		if (result != 0) {
+			cwn_seat_count_turn(session->seat);
 			return result;
 		}
 	}
@@ -288,6 +334,8 @@ cwn_session_end(cwn_session *session, int linger_ms)
 		char sink[1024];
 		cwn_session_linger(session, sink, sizeof(sink), cwn_now_ms() + (uint64_t)linger_ms);
 	}
+	cwn_seat_end(session->seat);
+	session->seat = NULL;
 	conn->data_len = conn->request_len;
 	conn->must_close = 1;
 	cwn_session_detach(session);

@@ -8,6 +8,7 @@
 #include "test_parts.h"
 #include "test_reader.h"
 #include "test_session.h"
+#include "test_leaders.h"
 #include "test_http.h"
 #include "test_proxy_header.h"
 #include "test_soak.h"
@@ -29,6 +30,7 @@ static const struct {
     {"session", test_session},
     {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
+    {"leaders", test_leaders},
     {"upgrade", test_upgrade},
     {"http", test_http},
     {"proxy_header", test_proxy_header},

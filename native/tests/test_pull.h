@@ -243,7 +243,10 @@ pull_open(const pull_server *server, const char *path, const char *early)
 
 /* The session of an upgrade, begun; NULL when there is none. */
 static cwn_session *
-pull_accept(struct mg_connection *conn, const cwn_session_options *options)
+pull_accept(struct mg_connection *conn,
+            const cwn_session_options *options,
+            cwn_turn_handler handler,
+            void *user_data)
 {
 	cwn_session *session;
 	if ((cwn_prepare_request(conn, 1) != 0) || (cwn_check_upgrade(conn) != 1)
@@ -252,7 +255,7 @@ pull_accept(struct mg_connection *conn, const cwn_session_options *options)
 	}
 	session = cwn_session_create(conn, options);
 	CHECK(session != NULL);
-	CHECK_EQUAL(1, cwn_session_begin(session));
+	CHECK_EQUAL(1, cwn_session_begin(session, handler, user_data));
 	return session;
 }
 
@@ -288,6 +291,7 @@ typedef struct pull_test {
 	pull_server server;
 	cwn_session_options options;
 	void (*script)(struct pull_test *t, cwn_session *session);
+	cwn_turn_handler handler; /* NULL: the own thread does it all */
 	cwn_session *_Atomic last; /* kept after its end on purpose */
 	atomic_int step;
 	atomic_int ended;
@@ -306,7 +310,7 @@ pull_on_request(struct mg_connection *conn)
 {
 	pull_server *server = (pull_server *)mg_get_user_data(mg_get_context(conn));
 	pull_test *t = (pull_test *)server->user;
-	cwn_session *session = pull_accept(conn, &t->options);
+	cwn_session *session = pull_accept(conn, &t->options, t->handler, t);
 	CHECK(session != NULL);
 	cwn_session_release(atomic_exchange(&t->last, session));
 	t->script(t, session);
@@ -685,7 +689,7 @@ pull_script_end(pull_test *t, cwn_session *session)
 	CHECK_EQUAL(3, cwn_session_write(session, "bye", 3, 1));
 	cwn_session_end(session, 10000);
 	pull_check_failed(session);
-	CHECK_EQUAL(0, cwn_session_begin(session));
+	CHECK_EQUAL(0, cwn_session_begin(session, NULL, NULL));
 }
 
 static void
@@ -728,7 +732,7 @@ static void
 pull_test_misuse(void)
 {
 	char byte;
-	CHECK_EQUAL(0, cwn_session_begin(NULL));
+	CHECK_EQUAL(0, cwn_session_begin(NULL, NULL, NULL));
 	CHECK_EQUAL(-2, cwn_session_read(NULL, &byte, 1));
 	CHECK_EQUAL(-1, cwn_session_write(NULL, "x", 1, 0));
 	CHECK_EQUAL(CWN_HUNG_UP, cwn_session_wait(NULL, CWN_CAN_READ, -1));
@@ -818,7 +822,7 @@ typedef struct pull_soak {
 	cwn_session *slots[PULL_SLOTS]; /* the latest chaotic sessions, dead or alive; each a reference */
 	unsigned next_slot;
 	atomic_bool stop, stop_pushing;
-	atomic_llong honest_connections, echoed, pushed, pulled, vanished, begun, ended, meddled;
+	atomic_llong honest_connections, echoed, pushed, pulled, vanished, begun, ended, meddled, led;
 } pull_soak;
 
 typedef struct pull_thread {
@@ -939,6 +943,79 @@ pull_soak_chaos(pull_soak *s, cwn_session *session)
 	}
 }
 
+/* An echo whose turns run wherever they may: what a turn cannot finish the own thread
+ * does. */
+typedef struct pull_led {
+	cwn_session *session;
+	uint32_t random;
+	unsigned char data[6000];
+	size_t size, sent; /* what is left to write */
+	atomic_bool inside;
+	bool more, over;
+	int *led;
+} pull_led;
+
+static int
+pull_led_turn(void *user_data)
+{
+	pull_led *led = (pull_led *)user_data;
+	size_t size = 1 + pull_random(&led->random) % sizeof(led->data);
+	int turn = CWN_TURN_OWN;
+	int n;
+	CHECK(!atomic_exchange(&led->inside, true)); /* never two at a time */
+	n = cwn_session_read(led->session, (char *)led->data, size);
+	led->more = (n > 0);
+	if (n > 0) {
+		int taken = cwn_session_write(led->session,
+		                              (char *)led->data,
+		                              (size_t)n,
+		                              (int)(pull_random(&led->random) % 2));
+		CHECK(taken >= 0);
+		led->size = (size_t)n;
+		led->sent = (size_t)taken;
+		turn = (taken == n) ? CWN_TURN_AGAIN : CWN_TURN_OWN;
+	} else if (n == -1) {
+		turn = CWN_TURN_DONE;
+	} else {
+		CHECK_EQUAL(0, n);
+		led->over = true;
+	}
+	if (pull_random(&led->random) % 4096 == 0) {
+		mg_sleep(8); /* late: the watch goes round the leader */
+	}
+	atomic_store(&led->inside, false);
+	return turn;
+}
+
+static int
+pull_led_turn_elsewhere(void *user_data)
+{
+	(*((pull_led *)user_data)->led)++;
+	return pull_led_turn(user_data);
+}
+
+static void
+pull_soak_led(pull_led *led)
+{
+	int events = CWN_CAN_READ;
+	while (!led->over) {
+		uint32_t r = pull_random(&led->random);
+		CHECK(!atomic_load(&led->inside));
+		if (led->sent < led->size) {
+			CHECK(pull_own_write(led->session, led->data + led->sent, led->size - led->sent, (int)(r % 2)));
+			led->sent = led->size;
+		}
+		/* Wherever the last turn was: what it left must be read before waiting. */
+		if (led->more || ((events & CWN_CAN_READ) != 0)) {
+			events = 0;
+			(void)pull_led_turn(led);
+		} else {
+			events = cwn_session_wait(led->session, CWN_CAN_READ, (r % 2 == 0) ? -1 : (int)((r >> 4) % 12));
+			CHECK_EQUAL(0, events & CWN_HUNG_UP);
+		}
+	}
+}
+
 static int
 pull_soak_on_request(struct mg_connection *conn)
 {
@@ -946,7 +1023,17 @@ pull_soak_on_request(struct mg_connection *conn)
 	pull_soak *s = (pull_soak *)server->user;
 	const struct mg_request_info *info = mg_get_request_info(conn);
 	bool chaos = strcmp(info->local_uri, "/chaos") == 0;
-	cwn_session *session = pull_accept(conn, chaos ? &s->chaos : &s->honest);
+	pull_led led;
+	cwn_session *session;
+	int turns_elsewhere = 0;
+	memset(&led, 0, sizeof(led));
+	led.random = (uint32_t)atomic_load(&s->begun);
+	led.led = &turns_elsewhere;
+	if (strcmp(info->local_uri, "/led") == 0) {
+		session = led.session = pull_accept(conn, &s->honest, pull_led_turn_elsewhere, &led);
+	} else {
+		session = pull_accept(conn, chaos ? &s->chaos : &s->honest, NULL, NULL);
+	}
 	if (session == NULL) {
 		CHECK(chaos);
 		return 500;
@@ -955,6 +1042,10 @@ pull_soak_on_request(struct mg_connection *conn)
 	if (chaos) {
 		pull_soak_chaos(s, session);
 		cwn_session_end(session, 20);
+	} else if (led.session != NULL) {
+		pull_soak_led(&led);
+		cwn_session_end(session, 1000);
+		atomic_fetch_add(&s->led, turns_elsewhere);
 	} else if (strcmp(info->local_uri, "/echo") == 0) {
 		pull_soak_echo(session);
 		cwn_session_end(session, 1000);
@@ -973,7 +1064,7 @@ pull_echo_client(void *argument)
 	unsigned char data[20000], echo[20000];
 	uint32_t random = (uint32_t)((pull_thread *)argument)->number;
 	do {
-		pull_peer peer = pull_open(&s->server, "/echo", "");
+		pull_peer peer = pull_open(&s->server, (pull_random(&random) % 2 == 0) ? "/echo" : "/led", "");
 		uint64_t place = random;
 		int i;
 		atomic_fetch_add(&s->honest_connections, 1);
@@ -1219,8 +1310,11 @@ pull_soak_all(bool with_tls)
 	CHECK_EQUAL(0, cwn_session_count());
 	CHECK_EQUAL(atomic_load(&s.begun), atomic_load(&s.ended));
 	CHECK((atomic_load(&s.pushed) > 0) && (atomic_load(&s.pulled) > 0));
+#if defined(__linux__)
+	CHECK(atomic_load(&s.led) > 0);
+#endif
 	printf("pull_soak over %s: %lld honest connections, %lld bytes echoed, %lld pushed while %lld came the other way; "
-	       "%lld clients vanished, %lld calls by meddlers, %lld sessions\n",
+	       "%lld clients vanished, %lld calls by meddlers, %lld sessions, %lld turns by leaders\n",
 	       with_tls ? "TLS" : "TCP",
 	       (long long)atomic_load(&s.honest_connections),
 	       (long long)atomic_load(&s.echoed),
@@ -1228,7 +1322,8 @@ pull_soak_all(bool with_tls)
 	       (long long)atomic_load(&s.pulled),
 	       (long long)atomic_load(&s.vanished),
 	       (long long)atomic_load(&s.meddled),
-	       (long long)atomic_load(&s.ended));
+	       (long long)atomic_load(&s.ended),
+	       (long long)atomic_load(&s.led));
 }
 
 static void
@@ -1245,6 +1340,9 @@ test_pull_soak_tls(void)
 		return;
 	}
 	pull_guard_openssl();
+#if defined(__linux__)
+	cwn_own_at_first = 0; /* short connections too */
+#endif
 	pull_soak_all(true);
 	pull_unguard_openssl();
 }

@@ -44,7 +44,10 @@ public sealed class Callbacks
     /// <summary>The server has stopped; no callback follows (<c>exit_context</c>).</summary>
     public Action<Context>? ExitContext { get; set; }
 
-    /// <summary>A thread of the server begins (<c>init_thread</c>): 0 the accepting one, 1 a worker.</summary>
+    /// <summary>
+    /// A thread of the server begins (<c>init_thread</c>): 0 the accepting one, 1 a worker. With this callback or <see cref="ExitThread"/>
+    /// every callback of a connection is called on its worker, as with option <c>websocket_keep_thread</c>.
+    /// </summary>
     public Action<Context, int>? InitThread { get; set; }
 
     /// <summary>A thread of the server ends (<c>exit_thread</c>).</summary>

@@ -165,7 +165,7 @@ public sealed partial class Connection
     /// <summary>The session of a WebSocket of the server API; null when out of memory or descriptors.</summary>
     internal SessionHandle? CreateSession(TimeSpan sendTimeout)
     {
-        cwn_session_options options = Context.Settings.Session;
+        cwn_session_options options = Context.SessionOptions;
         options.send_timeout_ms = sendTimeout == Timeout.InfiniteTimeSpan ? 0 : (uint)sendTimeout.TotalMilliseconds;
         lock (_gate)
         {
@@ -376,7 +376,7 @@ public sealed partial class Connection
     {
         WebSocketRoute route = _route!;
         using CallbackScope scope = CallbackScope.Enter();
-        SessionHandle? session = SessionHandle.TryCreate(native, Context.Settings.Session);
+        SessionHandle? session = SessionHandle.TryCreate(native, Context.SessionOptions);
         if (session is null)
         {
             Context.Log("A WebSocket had to be dropped: out of memory or file descriptors.");

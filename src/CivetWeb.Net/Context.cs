@@ -52,6 +52,21 @@ public sealed class Context : IDisposable
 
     internal bool DecodesUrls => Settings.DecodesUrls;
 
+    /// <summary>Of every WebSocket. Who is told of threads may keep something for each: then its connections stay on theirs.</summary>
+    internal cwn_session_options SessionOptions
+    {
+        get
+        {
+            cwn_session_options options = Settings.Session;
+            if (Callbacks.InitThread is not null || Callbacks.ExitThread is not null)
+            {
+                options.keep_thread = 1;
+            }
+
+            return options;
+        }
+    }
+
     internal bool IsStopping => _connections.IsStopping;
 
     /// <summary>Stops the server, as <see cref="Http.StopServer(Context)"/> does.</summary>

@@ -30,7 +30,9 @@ public delegate void WebSocketReadyCallback(Connection connection, object? userD
 /// <summary>A message or control frame has arrived (<c>mg_websocket_data_handler</c>).</summary>
 /// <remarks>
 /// Fragmented messages arrive whole; text is valid UTF-8. Pings have been answered and a close will be: they are shown
-/// for information. Callbacks of one connection never overlap, and may block: each connection has its own thread.
+/// for information. Callbacks of one connection never overlap, and may block: each connection has a thread of its own for that.
+/// On Linux a few threads serve all connections whose callbacks return soon, so that a connection's callbacks come from different
+/// threads; option <c>websocket_keep_thread</c> keeps them on one.
 /// </remarks>
 /// <param name="connection">The connection.</param>
 /// <param name="bits">1 text, 2 binary, 8 close, 9 ping, 10 pong.</param>

@@ -26,7 +26,7 @@ internal sealed class ServerSettings
     [
         "websocket_max_message_size", "websocket_ping_interval_ms", "websocket_pong_timeout_ms", "websocket_frame_timeout_ms",
         "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_queue_size", "websocket_max_connections",
-        "websocket_max_connections_per_address", "websocket_allowed_origins", "trusted_proxies", "proxy_protocol",
+        "websocket_max_connections_per_address", "websocket_allowed_origins", "websocket_keep_thread", "trusted_proxies", "proxy_protocol",
     ];
 
     /// <summary>Where CivetWeb's default serves the careless rather than the careful.</summary>
@@ -288,16 +288,9 @@ internal sealed class ServerSettings
 
     private bool ReadProxyProtocol()
     {
-        if (!_values.TryGetValue("proxy_protocol", out string? value))
+        if (!IsSet("proxy_protocol"))
         {
             return false;
-        }
-
-        if (!IsYes(value))
-        {
-            return value is "no" or "NO" or "No"
-                ? false
-                : throw OptionError.Create($"Option 'proxy_protocol' is '{value}', but it must be 'yes' or 'no'.");
         }
 
         if (TrustedProxies is null)
@@ -310,6 +303,18 @@ internal sealed class ServerSettings
             ? true
             : throw OptionError.Create(
                 "Option 'proxy_protocol' is 'yes', which does not go with TLS ports in 'listening_ports' (those ending in s or r): the PROXY header comes before the TLS handshake. Let the proxy do the TLS.");
+    }
+
+    /// <summary>An option of our own that is 'yes' or 'no', which it is when it is not given.</summary>
+    private bool IsSet(string name)
+    {
+        if (!_values.TryGetValue(name, out string? value))
+        {
+            return false;
+        }
+
+        return IsYes(value)
+            || (value is "no" or "NO" or "No" ? false : throw OptionError.Create($"Option '{name}' is '{value}', but it must be 'yes' or 'no'."));
     }
 
     private cwn_session_options ReadSession()
@@ -333,6 +338,7 @@ internal sealed class ServerSettings
                 send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
                 close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
                 max_queue_size = Number("websocket_max_queue_size", DefaultMaxQueueSize, 0, int.MaxValue),
+                keep_thread = IsSet("websocket_keep_thread") ? 1u : 0u,
             };
         }
     }

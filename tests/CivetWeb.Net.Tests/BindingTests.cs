@@ -192,7 +192,7 @@ public sealed partial class BindingTests
     public void The_loader_accepts_the_library()
     {
         Assert.That(NativeLibraryLoader.EnsureLoaded, Throws.Nothing);
-        Assert.That(CwnMethods.cwn_abi_version(), Is.EqualTo(3));
+        Assert.That(CwnMethods.cwn_abi_version(), Is.EqualTo(4));
     }
 
     [Test]

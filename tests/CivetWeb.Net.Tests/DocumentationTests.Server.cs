@@ -180,27 +180,30 @@ internal sealed partial class DocumentationTests
         Assert.That(redirect.Headers.Location, Is.EqualTo(new Uri(server.EndPoints[0].Uri, "/me")));
     }
 
-    [Test]
-    public void The_hazards_of_the_server_API_name_only_files_and_tests_that_exist()
+    [TestCase('S')]
+    [TestCase('L')]
+    public void The_hazards_of_the_server_API_and_of_leaders_name_only_files_and_tests_that_exist(char kind)
     {
+        string[] native = ["tls", "leaders", "soak", "pull_soak"];
         string[][] rows =
         [
             .. File.ReadLines(Path.Combine(Repository.Root, "docs", "hazards.md"))
-                .Where(line => line.StartsWith("| S", StringComparison.Ordinal)).Select(line => line.Split('|')),
+                .Where(line => line.StartsWith($"| {kind}", StringComparison.Ordinal) && char.IsAsciiDigit(line[3])).Select(line => line.Split('|')),
         ];
         HashSet<string> names =
         [
             .. typeof(DocumentationTests).Assembly.GetTypes().SelectMany(t => t.GetMethods().Select(m => m.Name).Append(t.Name)),
         ];
-        Assert.That(rows.Select(row => row[1].Trim()), Is.Not.Empty.And.EqualTo(Enumerable.Range(1, rows.Length).Select(i => $"S{i}")));
+        Assert.That(rows.Select(row => row[1].Trim()), Is.Not.Empty.And.EqualTo(Enumerable.Range(1, rows.Length).Select(i => $"{kind}{i}")));
         Assert.Multiple(() =>
         {
             foreach (string[] row in rows)
             {
                 string[] files = Quoted(row[4]);
-                string[] tests = [.. Quoted(row[5]).Where(test => test != "tls")]; // of native/tests
+                string[] tests = [.. Quoted(row[5]).Except(native)];
                 Assert.That(files, Is.Not.Empty);
-                Assert.That(tests, Is.Not.Empty.And.SubsetOf(names), row[1]);
+                Assert.That(Quoted(row[5]), Is.Not.Empty, row[1]);
+                Assert.That(tests, Is.SubsetOf(names), row[1]);
                 foreach (string file in files)
                 {
                     string path = file.StartsWith("native/", StringComparison.Ordinal) ? file : "src/CivetWeb.Net/" + file;

@@ -13,6 +13,7 @@ internal struct cwn_session_options
     public uint send_timeout_ms;
     public uint close_timeout_ms;
     public uint max_queue_size;
+    public uint keep_thread;
 }
 
 /// <summary>How a session ended; the layout of <c>cwn_session_info</c>.</summary>
@@ -121,7 +122,7 @@ internal static unsafe class CwnMethods
         nint session, delegate* unmanaged[Cdecl]<mg_connection*, int, byte*, nuint, void*, int> handler, void* user_data);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-    public static extern int cwn_session_begin(nint session);
+    public static extern int cwn_session_begin(nint session, delegate* unmanaged[Cdecl]<void*, int> handler, void* user_data);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_session_read(nint session, byte* buffer, nuint size);

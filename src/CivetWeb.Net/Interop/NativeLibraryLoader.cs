@@ -19,7 +19,7 @@ internal static unsafe class NativeLibraryLoader
     /// <summary>As in build/NativeLibrary.targets.</summary>
     private const string PackagedRuntimes = "linux-x64, linux-arm64, linux-musl-x64 and win-x64";
 
-    private const uint ExpectedAbi = 3;
+    private const uint ExpectedAbi = 4;
     private const string ExpectedVersion = "1.16";
 
     private static readonly object Gate = new();

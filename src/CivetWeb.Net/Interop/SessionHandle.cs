@@ -133,14 +133,15 @@ internal sealed unsafe class SessionHandle : SafeHandle
     }
 
     /// <summary>Makes the session a transport of bytes; on the connection's own thread.</summary>
-    public bool Begin()
+    /// <param name="turns">The pin of an <see cref="ISessionTurns"/>, valid until <see cref="End"/> has returned.</param>
+    public bool Begin(nint turns)
     {
         if (!TryHold())
         {
             return false;
         }
 
-        bool begun = CwnMethods.cwn_session_begin(handle) != 0;
+        bool begun = CwnMethods.cwn_session_begin(handle, &Trampolines.SessionTurn, (void*)turns) != 0;
         DangerousRelease();
         return begun;
     }
@@ -179,7 +180,10 @@ internal sealed unsafe class SessionHandle : SafeHandle
         }
     }
 
-    /// <summary>Sends what was gathered and waits; on the connection's own thread.</summary>
+    /// <summary>
+    /// Sends what was gathered and waits; on the connection's own thread. With <see cref="SessionEvents.CanRead"/> alone, the turns
+    /// given to <see cref="Begin"/> may run on another thread meanwhile.
+    /// </summary>
     /// <param name="events">What to wait for besides a wake and the loss of the connection.</param>
     /// <param name="timeout">In milliseconds; -1: none.</param>
     public SessionEvents Wait(SessionEvents events, int timeout)
@@ -256,6 +260,26 @@ internal sealed unsafe class SessionHandle : SafeHandle
             DangerousRelease();
         }
     }
+}
+
+/// <summary>What runs when input has come while the connection's own thread waits for nothing else.</summary>
+internal interface ISessionTurns
+{
+    /// <summary>One turn; never two at a time, and with all the rights of the own thread, which waits.</summary>
+    SessionTurn RunTurn();
+}
+
+/// <summary>What a turn ends with, as native/include/civetweb_net.h numbers it.</summary>
+internal enum SessionTurn
+{
+    /// <summary>The own thread's wait has to end.</summary>
+    Own = 0,
+
+    /// <summary>All that was there has been read.</summary>
+    Done = 1,
+
+    /// <summary>There may be more.</summary>
+    Again = 2,
 }
 
 /// <summary>The events of <see cref="SessionHandle.Wait"/>, as native/include/civetweb_net.h numbers them.</summary>

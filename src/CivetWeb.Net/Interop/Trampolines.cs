@@ -94,6 +94,21 @@ internal static unsafe class Trampolines
         }
     }
 
+    /// <summary>The turn handler of a session; user_data is the pin of an <see cref="ISessionTurns"/>.</summary>
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    internal static int SessionTurn(void* userData)
+    {
+        try
+        {
+            return (int)(Target<ISessionTurns>(userData)?.RunTurn() ?? Interop.SessionTurn.Own);
+        }
+        catch (Exception)
+        {
+            // What the handler throws stays in its task, and posted work is reported: the own thread sees to the rest.
+            return (int)Interop.SessionTurn.Own;
+        }
+    }
+
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static int WebSocketConnect(mg_connection* connection, void* server)
     {

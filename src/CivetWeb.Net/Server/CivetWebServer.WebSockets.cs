@@ -14,9 +14,9 @@ public sealed partial class CivetWebServer
     /// several that match, the one that is literal for longer is taken.
     /// </param>
     /// <param name="handler">
-    /// Runs for each WebSocket, on the connection's own thread and in a synchronization context of that thread alone; the
-    /// WebSocket is closed when its task ends: with 1000, or with 1011 after an exception. Do not block on a task of the
-    /// same WebSocket there: await it.
+    /// Runs for each WebSocket, in a synchronization context of its own: one thing after the other, on changing threads that are
+    /// not the thread pool's, and it may block. The WebSocket is closed when its task ends: with 1000, or with 1011 after an
+    /// exception. Do not block on a task of the same WebSocket there: await it.
     /// </param>
     /// <param name="options">How these WebSockets behave; read once, now.</param>
     /// <exception cref="ArgumentException">The pattern is none, it is mapped already, or an option is wrong.</exception>

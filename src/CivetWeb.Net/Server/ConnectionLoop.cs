@@ -7,16 +7,19 @@ using CivetWeb.Net.Interop;
 namespace CivetWeb.Net;
 
 /// <summary>
-/// The thread of one WebSocket: runs what is posted to it and does the input and output of its stream, one thing after the
-/// other, until the handler's task is done. Awaits come back to this thread, so a handler needs no locks of its own.
+/// The turns of one WebSocket: runs what is posted to it and does the input and output of its stream, one thing after the
+/// other, until the handler's task is done. Awaits come back here, so a handler needs no locks of its own.
 /// </summary>
 /// <remarks>
+/// Turns run on the connection's own thread, or, while that waits for nothing but input, on one of the native library's
+/// leaders (native/src/leaders.c), which serve all connections. Never two at a time; whoever has the turn is "on" the loop.
+///
 /// States, and who moves them: running (input, output and posted work), lost (the connection is over: posted work only;
 /// the loop itself), left (the thread has been given back although the handler goes on: what it posts runs on the thread
 /// pool, still one after the other; the loop itself, when the handler has outlived its connection for too long or the
 /// server has stopped waiting).
 /// </remarks>
-internal sealed class ConnectionLoop : SynchronizationContext
+internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
 {
     /// <summary>How long a handler may go on on this thread when its connection is lost.</summary>
     private const int GraceMilliseconds = 10_000;
@@ -31,7 +34,9 @@ internal sealed class ConnectionLoop : SynchronizationContext
     private readonly SessionStream _stream;
     private readonly Action<Exception> _report;
     private readonly object _gate = new();
-    private readonly int _thread = Environment.CurrentManagedThreadId;
+    private int _thread = Environment.CurrentManagedThreadId; // that has the turn; 0: none, the own one waits
+    private Task? _main;
+    private long _parkedUntil; // when the own thread's wait is over, as Environment.TickCount64
     private List<(SendOrPostCallback Callback, object? State)> _posted = [];
     private List<(SendOrPostCallback Callback, object? State)> _running = [];
     private bool _waiting; // in native code; whoever has something for the loop must wake it
@@ -57,8 +62,8 @@ internal sealed class ConnectionLoop : SynchronizationContext
     /// <summary>Why the loop has cut the connection; null when it has not.</summary>
     public string? CutBecause { get; private set; }
 
-    /// <summary>Whether the caller runs on the connection's thread.</summary>
-    public bool IsOnThread => Environment.CurrentManagedThreadId == _thread && !Volatile.Read(ref _left);
+    /// <summary>Whether the caller has the loop's turn.</summary>
+    public bool IsOnThread => Environment.CurrentManagedThreadId == Volatile.Read(ref _thread) && !Volatile.Read(ref _left);
 
     /// <summary>Whether the connection is over, for all the loop knows.</summary>
     public bool IsLost => Volatile.Read(ref _lost);
@@ -70,8 +75,8 @@ internal sealed class ConnectionLoop : SynchronizationContext
         SetSynchronizationContext(this);
         try
         {
-            Task task = main();
-            while (!task.IsCompleted && !Volatile.Read(ref _abandoned))
+            _main = main();
+            while (!_main.IsCompleted && !Volatile.Read(ref _abandoned))
             {
                 Turn();
             }
@@ -110,10 +115,40 @@ internal sealed class ConnectionLoop : SynchronizationContext
 
         // The other side of this is in Wait: one of the two sees what the other has written.
         Interlocked.MemoryBarrier();
-        if (Volatile.Read(ref _waiting) && Environment.CurrentManagedThreadId != _thread)
+        if (Volatile.Read(ref _waiting) && Environment.CurrentManagedThreadId != Volatile.Read(ref _thread))
         {
             _session.Wake();
         }
+    }
+
+    /// <inheritdoc/>
+    public SessionTurn RunTurn()
+    {
+        SynchronizationContext? outer = Current;
+        using CallbackScope scope = CallbackScope.Enter();
+        SetSynchronizationContext(this);
+        Volatile.Write(ref _waiting, false);
+        Volatile.Write(ref _thread, Environment.CurrentManagedThreadId);
+        try
+        {
+            _stream.CompleteRead(mayWait: true);
+            RunPosted();
+        }
+        finally
+        {
+            Volatile.Write(ref _thread, 0);
+            SetSynchronizationContext(outer);
+        }
+
+        // What is more than waiting for input is for the own thread, and so is a deadline before the end of its wait.
+        if (_main is not { IsCompleted: false } || _stream.WantedEvents != SessionEvents.CanRead || NextDeadline() < _parkedUntil)
+        {
+            return SessionTurn.Own;
+        }
+
+        Volatile.Write(ref _waiting, true);
+        Interlocked.MemoryBarrier();
+        return HasWork() ? SessionTurn.Own : _stream.MayHaveMore ? SessionTurn.Again : SessionTurn.Done;
     }
 
     /// <inheritdoc/>
@@ -240,7 +275,10 @@ internal sealed class ConnectionLoop : SynchronizationContext
         SessionEvents events = SessionEvents.Woken;
         if (!HasWork())
         {
+            _parkedUntil = timeout < 0 ? long.MaxValue : Environment.TickCount64 + timeout;
+            Volatile.Write(ref _thread, 0);
             events = _session.Wait(wanted, timeout);
+            Volatile.Write(ref _thread, Environment.CurrentManagedThreadId);
         }
 
         Volatile.Write(ref _waiting, false);
@@ -281,11 +319,16 @@ internal sealed class ConnectionLoop : SynchronizationContext
         _session.Abort();
     }
 
+    private long NextDeadline()
+    {
+        long close = Volatile.Read(ref _closeDeadline);
+        return Math.Min(close == 0 ? long.MaxValue : close, _stream.Deadline);
+    }
+
     /// <summary>In milliseconds, -1 for none.</summary>
     private int NextTimeout()
     {
-        long close = Volatile.Read(ref _closeDeadline);
-        long deadline = Math.Min(close == 0 ? long.MaxValue : close, _stream.Deadline);
+        long deadline = NextDeadline();
         return deadline == long.MaxValue ? -1 : (int)Math.Clamp(deadline - Environment.TickCount64, 0, int.MaxValue);
     }
 

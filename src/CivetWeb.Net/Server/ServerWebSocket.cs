@@ -79,14 +79,24 @@ internal sealed class ServerWebSocket : IWebSocketControl
             return connection.Refuse(503, null, "The server is out of memory or file descriptors.\n");
         }
 
-        if (!connection.AcceptUpgrade(responseHeaders) || !session.Begin())
+        if (!connection.AcceptUpgrade(responseHeaders))
         {
             connection.EndAfterRequest();
             return SwitchingProtocols;
         }
 
         var socket = new ServerWebSocket(handshake, endpoint, deflate, session);
-        socket.Run();
+        nint turns = Pin.Create(socket._loop);
+        try
+        {
+            session.Begin(turns);
+            socket.Run();
+        }
+        finally
+        {
+            Pin.Free(turns);
+        }
+
         return SwitchingProtocols;
     }
 
@@ -210,8 +220,8 @@ internal sealed class ServerWebSocket : IWebSocketControl
                     break;
                 case WebSocketState.Aborted when !_stream.IsDisposed && !_loop.IsLost:
                     // The base class library has told the client what it did wrong; that must arrive.
+                    _stream.LingerMilliseconds = (int)Math.Clamp(_closeTimeout.TotalMilliseconds, 0, 5000);
                     _webSocket.EndGently();
-                    _stream.EndSession((int)Math.Clamp(_closeTimeout.TotalMilliseconds, 0, 5000));
                     break;
             }
         }

@@ -86,6 +86,12 @@ internal sealed class SessionStream : Stream
     /// <summary>Whether the client has ended its side, or the connection is lost.</summary>
     public bool HasEnded => Volatile.Read(ref _ended);
 
+    /// <summary>Whether reading again may give something at once.</summary>
+    public bool MayHaveMore => _readFirst;
+
+    /// <summary>How long <see cref="EndSession"/> waits for the client to hang up.</summary>
+    public int LingerMilliseconds { get; set; } = 250;
+
     public SessionEvents WantedEvents =>
         (_reading.IsPending ? SessionEvents.CanRead : SessionEvents.None) | (_writing.IsPending ? SessionEvents.CanWrite : SessionEvents.None);
 
@@ -235,7 +241,7 @@ internal sealed class SessionStream : Stream
     /// <inheritdoc/>
     public override void SetLength(long value) => throw new NotSupportedException();
 
-    // From here on: what the loop calls, on its thread.
+    // From here on: what the loop calls, in its turn.
 
     /// <summary>Tries to serve a waiting read without asking poll first; true when it did.</summary>
     public bool TryReadFirst() => _readFirst && _mayReadFirst && CompleteRead(mayWait: true);
@@ -317,14 +323,13 @@ internal sealed class SessionStream : Stream
         }
     }
 
-    /// <summary>Forgets the connection; the client is given the time to hang up.</summary>
-    /// <param name="lingerMilliseconds">How long at most.</param>
-    public void EndSession(int lingerMilliseconds = 250)
+    /// <summary>Forgets the connection; the client is given the time to hang up. On the connection's own thread.</summary>
+    public void EndSession()
     {
         if (!_sessionEnded)
         {
             _sessionEnded = true;
-            _session.End(lingerMilliseconds);
+            _session.End(LingerMilliseconds);
         }
     }
 

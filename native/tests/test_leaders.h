@@ -1,0 +1,313 @@
+/* Who runs the turns: leaders where there are any, the own thread where it must. */
+
+enum { LEADERS_CLIENTS = 12, LEADERS_WARM = 8 };
+
+typedef struct leaders_test {
+	struct mg_context *ctx;
+	int port;
+	cwn_session_options options;
+	cwn_session *_Atomic last;
+	atomic_int ready, closed;
+	atomic_int elsewhere; /* messages that another than the own thread has handed out */
+	atomic_int own;
+	atomic_int waiting; /* callbacks that wait for each other */
+	int meet;           /* so many */
+	int ended;
+} leaders_test;
+
+typedef struct leaders_session {
+	leaders_test *t;
+	cwn_session *session;
+	pthread_t own;
+	atomic_bool inside;
+} leaders_session;
+
+static int
+leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void *user)
+{
+	leaders_session *s = (leaders_session *)user;
+	(void)conn;
+	CHECK(!atomic_exchange(&s->inside, true)); /* never two at a time */
+	if (bits <= 2) {
+		atomic_fetch_add(pthread_equal(s->own, pthread_self()) ? &s->t->own : &s->t->elsewhere, 1);
+		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
+			mg_sleep(1);
+		}
+		if ((size == 4) && (memcmp(data, "meet", 4) == 0)) {
+			atomic_fetch_add(&s->t->waiting, 1);
+			while (atomic_load(&s->t->waiting) < s->t->meet) {
+				mg_sleep(1);
+			}
+		}
+		(void)cwn_session_send(s->session, bits, data, size);
+	}
+	atomic_store(&s->inside, false);
+	return (size == 3) ? 0 : 1;
+}
+
+static void
+leaders_on_ready(struct mg_connection *conn, void *user)
+{
+	leaders_session s;
+	memset(&s, 0, sizeof(s));
+	s.t = (leaders_test *)user;
+	s.session = cwn_session_create(conn, &s.t->options);
+	s.own = pthread_self();
+	CHECK(s.session != NULL);
+	atomic_fetch_add(&s.session->references, 1);
+	cwn_session_release(atomic_exchange(&s.t->last, s.session));
+	atomic_fetch_add(&s.t->ready, 1);
+	cwn_session_run(s.session, leaders_on_data, &s);
+	CHECK(cwn_own_session == NULL);
+	cwn_session_release(s.session);
+}
+
+static void
+leaders_on_close(const struct mg_connection *conn, void *user)
+{
+	(void)conn;
+	atomic_fetch_add(&((leaders_test *)user)->closed, 1);
+}
+
+static SOCKET
+leaders_open(leaders_test *t)
+{
+	static const char request[] = UPGRADE("/ws", RFC_KEY);
+	test_server server;
+	char last[4] = {0};
+	int ready = atomic_load(&t->ready);
+	SOCKET sock;
+	memset(&server, 0, sizeof(server));
+	server.port = t->port;
+	sock = connect_to(&server);
+	send_all(sock, request, strlen(request));
+	while (memcmp(last, "\r\n\r\n", 4) != 0) {
+		memmove(last, last + 1, 3);
+		receive_exactly(sock, last + 3, 1);
+	}
+	while (atomic_load(&t->ready) == ready) {
+		mg_sleep(1);
+	}
+	return sock;
+}
+
+static void
+leaders_send(SOCKET sock, const char *text)
+{
+	unsigned char frame[64];
+	send_all(sock, frame, put_frame(frame, 0x81, text, strlen(text)));
+}
+
+static void
+leaders_expect(SOCKET sock, const char *text)
+{
+	unsigned char reply[64];
+	receive_exactly(sock, reply, 2 + strlen(text));
+	CHECK(memcmp(reply + 2, text, strlen(text)) == 0);
+}
+
+/* More than the first messages: leaders have it now. */
+static void
+leaders_warm(leaders_test *t, SOCKET sock)
+{
+	int i, before = atomic_load(&t->elsewhere);
+#if defined(__linux__)
+	bool led = t->options.keep_thread == 0;
+#else
+	bool led = false;
+#endif
+	for (i = 0; (i < LEADERS_WARM) || (led && (atomic_load(&t->elsewhere) == before)); i++) {
+		leaders_send(sock, "warm");
+		leaders_expect(sock, "warm");
+	}
+	CHECK(led || (atomic_load(&t->elsewhere) == before));
+}
+
+static void
+leaders_end(leaders_test *t, SOCKET sock)
+{
+	closesocket(sock);
+	while (atomic_load(&t->closed) <= t->ended) {
+		mg_sleep(1);
+	}
+	t->ended++;
+}
+
+/* Everybody's callback waits for everybody else's: more than there are leaders. */
+static void
+leaders_test_blocking(leaders_test *t)
+{
+	SOCKET socks[LEADERS_CLIENTS];
+	int i, round;
+	for (i = 0; i < LEADERS_CLIENTS; i++) {
+		socks[i] = leaders_open(t);
+		leaders_warm(t, socks[i]);
+	}
+	t->meet = LEADERS_CLIENTS;
+	for (round = 0; round < 3; round++) {
+		atomic_store(&t->waiting, 0);
+		for (i = 0; i < LEADERS_CLIENTS; i++) {
+			leaders_send(socks[i], "meet");
+		}
+		for (i = 0; i < LEADERS_CLIENTS; i++) {
+			leaders_expect(socks[i], "meet");
+		}
+	}
+	/* afterwards leaders serve them again, when they have been good for a while */
+	for (i = 0; i < LEADERS_CLIENTS; i++) {
+		for (round = 0; round < 100; round++) {
+			leaders_send(socks[i], "good");
+			leaders_expect(socks[i], "good");
+		}
+		leaders_warm(t, socks[i]);
+		leaders_end(t, socks[i]);
+	}
+}
+
+/* What the own thread sees to comes in time though it is parked. */
+static void
+leaders_test_parked(leaders_test *t)
+{
+	static unsigned char frame[70000], payload[65000], reply[70000];
+	cwn_session_info info;
+	size_t n;
+	SOCKET sock;
+
+	/* a message in two halves, then half a one for ever */
+	t->options.frame_timeout_ms = 300;
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	memset(payload, 'p', sizeof(payload));
+	n = put_frame(frame, 0x82, payload, sizeof(payload));
+	send_all(sock, frame, n / 2);
+	mg_sleep(20);
+	send_all(sock, frame + n / 2, n - n / 2);
+	receive_exactly(sock, reply, 4 + sizeof(payload));
+	CHECK(memcmp(reply + 4, payload, sizeof(payload)) == 0);
+	send_all(sock, frame, 10);
+	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	leaders_end(t, sock);
+	t->options.frame_timeout_ms = 0;
+
+	/* pings go out, and the answer is noticed */
+	t->options.ping_interval_ms = 100;
+	t->options.pong_timeout_ms = 300;
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	for (n = 0; n < 6; n++) {
+		receive_exactly(sock, reply, 2);
+		CHECK(memcmp(reply, "\x89\x00", 2) == 0);
+		send_all(sock, frame, put_frame(frame, 0x8A, "", 0));
+	}
+	CHECK_EQUAL(1, cwn_session_is_open(t->last));
+	receive_exactly(sock, reply, 2);
+	CHECK(recv(sock, (char *)reply, 1, 0) <= 0); /* not answered */
+	leaders_end(t, sock);
+	t->options.ping_interval_ms = 0;
+
+	/* other threads: a post, a request to close, an abort */
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	CHECK_EQUAL(4, cwn_session_post(t->last, 1, "post", 4));
+	leaders_expect(sock, "post");
+	cwn_session_request_close(t->last, 1001);
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
+	leaders_end(t, sock);
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	cwn_session_abort(t->last);
+	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	leaders_end(t, sock);
+
+	/* the handler closes; so does the peer, whose code comes back */
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	leaders_send(sock, "bye");
+	leaders_expect(sock, "bye");
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE8", 4) == 0);
+	leaders_end(t, sock);
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	send_all(sock, frame, put_frame(frame, 0x88, "\x03\xE9gone", 6));
+	receive_exactly(sock, reply, 4);
+	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
+	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	memset(&info, 0, sizeof(info));
+	info.size = sizeof(info);
+	leaders_end(t, sock);
+	cwn_session_get_info(t->last, &info);
+	CHECK_EQUAL(1001, info.remote_code);
+
+	/* more than the peer takes: the own thread sends the rest when it reads again */
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	for (n = 0; n < 100; n++) {
+		CHECK_EQUAL(sizeof(payload), cwn_session_post(t->last, 2, (char *)payload, sizeof(payload)));
+	}
+	for (n = 0; n < 100; n++) {
+		receive_exactly(sock, reply, 4 + sizeof(payload));
+		CHECK(memcmp(reply + 4, payload, sizeof(payload)) == 0);
+	}
+	leaders_warm(t, sock);
+	leaders_end(t, sock);
+}
+
+/* The peer's end comes together with its last message, while another is being handled:
+ * there is no event of its own for it. */
+static void
+leaders_test_end_behind_message(leaders_test *t)
+{
+	int i;
+	for (i = 0; i < 100; i++) {
+		char byte;
+		SOCKET sock = leaders_open(t);
+		leaders_warm(t, sock);
+		leaders_send(sock, "nap!");
+		if (i % 2 == 0) {
+			mg_sleep(1);
+		}
+		leaders_send(sock, "last");
+		(void)shutdown(sock, SHUTDOWN_WR);
+		leaders_expect(sock, "nap!");
+		leaders_expect(sock, "last");
+		CHECK_EQUAL(0, recv(sock, &byte, 1, 0));
+		leaders_end(t, sock);
+	}
+}
+
+static void
+test_leaders(void)
+{
+	static leaders_test t;
+	static const char *options[] = {"listening_ports", "127.0.0.1:0", "num_threads", "14",
+	                                "decode_url", "no", "tcp_nodelay", "1", NULL};
+	struct mg_callbacks callbacks;
+	struct mg_server_port port;
+	SOCKET sock;
+	memset(&callbacks, 0, sizeof(callbacks));
+	callbacks.begin_request = on_begin;
+	t.options.size = sizeof(t.options);
+	t.options.max_message_size = 1 << 20;
+	t.options.close_timeout_ms = 300;
+	t.options.max_queue_size = 8 << 20;
+	CHECK_EQUAL(1, cwn_init(0));
+	t.ctx = mg_start(&callbacks, &t, options);
+	CHECK(t.ctx != NULL);
+	mg_set_websocket_handler(t.ctx, "/ws$", NULL, leaders_on_ready, leaders_on_data, leaders_on_close, &t);
+	CHECK_EQUAL(1, mg_get_server_ports(t.ctx, 1, &port));
+	t.port = port.port;
+
+	leaders_test_blocking(&t);
+	leaders_test_parked(&t);
+	leaders_test_end_behind_message(&t);
+	t.options.keep_thread = 1;
+	sock = leaders_open(&t);
+	leaders_warm(&t, sock);
+	leaders_end(&t, sock);
+
+	mg_stop(t.ctx);
+	cwn_session_release(t.last);
+	CHECK_EQUAL(0, cwn_session_count());
+}

@@ -1,0 +1,227 @@
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Linq;
+using System.Net.Sockets;
+using System.Net.WebSockets;
+using System.Threading;
+using System.Threading.Tasks;
+using NUnit.Framework;
+
+namespace CivetWeb.Net.Tests;
+
+/// <summary>On which threads callbacks and handlers run: on Linux a few serve all, unless somebody blocks or wants it otherwise.</summary>
+public sealed class TurnsTests
+{
+    private const int Warm = 20; // the first messages of a connection are its own thread's in any case
+
+    [Test]
+    public async Task Callbacks_that_wait_for_each_other_hold_up_nobody()
+    {
+        int clients = Environment.ProcessorCount + 10;
+        using var meeting = new Barrier(clients);
+        using var server = new TestServer(("num_threads", $"{clients + 4}"));
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            null,
+            null,
+            (c, bits, data, _) =>
+            {
+                if (bits == 1 && data.SequenceEqual("meet"u8))
+                {
+                    meeting.SignalAndWait(TestServer.Patience);
+                }
+
+                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
+            },
+            null);
+        await MeetAsync(clients, () => server.ConnectAsync());
+    }
+
+    [Test]
+    public async Task Handlers_that_wait_for_each_other_hold_up_nobody()
+    {
+        int clients = Environment.ProcessorCount + 10;
+        using var meeting = new Barrier(clients);
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket("/ws", async context =>
+        {
+            await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+            {
+                if (message.Text == "meet")
+                {
+                    meeting.SignalAndWait(TestServer.Patience);
+                }
+
+                await context.WebSocket.SendAsync(message.Data, message.MessageType, true, context.Aborted);
+            }
+        }));
+        await MeetAsync(clients, () => running.ConnectAsync("/ws"));
+    }
+
+    [Test]
+    public async Task A_callback_that_blocks_for_ever_holds_up_nobody_else()
+    {
+        using var released = new ManualResetEventSlim();
+        using var server = new TestServer();
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            null,
+            null,
+            (c, bits, data, _) =>
+            {
+                if (bits == 1 && data.SequenceEqual("block"u8))
+                {
+                    released.Wait(TestServer.Patience);
+                }
+
+                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
+            },
+            null);
+        var blocked = new List<ClientWebSocket>();
+        for (int i = 0; i < Environment.ProcessorCount + 2; i++)
+        {
+            ClientWebSocket client = await server.ConnectAsync();
+            await EchoAsync(client, Warm);
+            await client.SendTextAsync("block");
+            blocked.Add(client);
+        }
+
+        using ClientWebSocket other = await server.ConnectAsync();
+        await EchoAsync(other, 500);
+        released.Set();
+        foreach (ClientWebSocket client in blocked)
+        {
+            Assert.That(await client.ReceiveTextAsync(), Is.EqualTo("block"));
+            await EchoAsync(client, Warm);
+            client.Dispose();
+        }
+    }
+
+    [Test]
+    public async Task An_end_that_comes_with_the_last_message_is_noticed([Values] bool serverApi)
+    {
+        int ended = 0;
+        using var server = new TestServer();
+        Http.SetWebSocketHandler(
+            server.Context, "/ws", null, null, (c, bits, data, _) => bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1, (_, _) => Interlocked.Increment(ref ended));
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket("/ws", async context =>
+        {
+            try
+            {
+                await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+                {
+                    await context.WebSocket.SendAsync(message.Data, message.MessageType, true, context.Aborted);
+                }
+            }
+            finally
+            {
+                Interlocked.Increment(ref ended);
+            }
+        }));
+        for (int i = 0; i < 100; i++)
+        {
+            using RawClient client = RawClient.Open(serverApi ? running.Port : server.Port);
+            for (int n = 0; n < Warm; n++)
+            {
+                client.SendFrame(0x81, "warm"u8);
+                client.ReadFrame();
+            }
+
+            client.SendFrame(0x81, "one"u8);
+            client.SendFrame(0x81, "two"u8);
+            client.Socket.Shutdown(SocketShutdown.Send);
+            client.ReadFrame();
+            client.ReadFrame();
+        }
+
+        await Eventually.IsTrueAsync(() => Volatile.Read(ref ended) == 100, "all of them to have ended");
+    }
+
+    [Test]
+    [Platform("Linux")]
+    public async Task Other_threads_than_a_connections_own_call_its_callbacks()
+    {
+        using var server = new TestServer();
+        (Thread own, HashSet<Thread> used) = await ThreadsAsync(server);
+        Assert.That(used.Any(thread => thread != own));
+    }
+
+    [TestCase("option")]
+    [TestCase("InitThread")]
+    [TestCase("ExitThread")]
+    public async Task A_connection_keeps_its_thread_for_those_who_want_it(string why)
+    {
+        var callbacks = new Callbacks
+        {
+            InitThread = why == "InitThread" ? (_, _) => { } : null,
+            ExitThread = why == "ExitThread" ? (_, _) => { } : null,
+        };
+        using TestServer server = why == "option" ? new TestServer(callbacks, ("websocket_keep_thread", "yes")) : new TestServer(callbacks);
+        (Thread own, HashSet<Thread> used) = await ThreadsAsync(server);
+        Assert.That(used, Is.EquivalentTo(new[] { own }));
+    }
+
+    [Test]
+    public void Keeping_the_thread_is_yes_or_no()
+    {
+        ArgumentException refusal = Assert.Throws<ArgumentException>(
+            () => Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0", "websocket_keep_thread", "maybe"]))!;
+        Assert.That(refusal.Message, Does.Contain("'websocket_keep_thread' is 'maybe'").And.Contain("'yes' or 'no'"));
+    }
+
+    private static async Task<(Thread Own, HashSet<Thread> Used)> ThreadsAsync(TestServer server)
+    {
+        Thread? own = null;
+        var used = new ConcurrentBag<Thread>();
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            null,
+            (_, _) => own = Thread.CurrentThread,
+            (c, bits, data, _) =>
+            {
+                used.Add(Thread.CurrentThread);
+                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
+            },
+            null);
+        using ClientWebSocket client = await server.ConnectAsync();
+        await EchoAsync(client, 300);
+        return (own!, [.. used]);
+    }
+
+    private static async Task MeetAsync(int clients, Func<Task<ClientWebSocket>> connectAsync)
+    {
+        ClientWebSocket[] all = new ClientWebSocket[clients];
+        for (int i = 0; i < clients; i++)
+        {
+            all[i] = await connectAsync();
+            await EchoAsync(all[i], Warm);
+        }
+
+        for (int round = 0; round < 3; round++)
+        {
+            await Task.WhenAll(all.Select(client => client.SendTextAsync("meet")));
+            foreach (ClientWebSocket client in all)
+            {
+                Assert.That(await client.ReceiveTextAsync(), Is.EqualTo("meet"));
+            }
+        }
+
+        foreach (ClientWebSocket client in all)
+        {
+            await EchoAsync(client, Warm);
+            client.Dispose();
+        }
+    }
+
+    private static async Task EchoAsync(ClientWebSocket client, int messages)
+    {
+        for (int i = 0; i < messages; i++)
+        {
+            await client.SendTextAsync($"message {i}");
+            Assert.That(await client.ReceiveTextAsync(), Is.EqualTo($"message {i}"));
+        }
+    }
+}
