@@ -150,6 +150,11 @@ CWN_API void cwn_answer_unrouted(struct mg_connection *conn, const char *allow);
 CWN_API void cwn_accept_subprotocol(struct mg_connection *conn,
                                     const char *name);
 
+/* Last thing in a connect callback that accepts: CivetWeb sends its 101 response in two
+ * pieces, which from here on wait for each other, so that it is one packet (Linux).
+ * cwn_session_create lets it go. */
+CWN_API void cwn_gather_handshake(struct mg_connection *conn);
+
 /* The address of the connection's peer as text (at least 48 bytes; "*": a Unix
  * domain socket). Returns its port. After cwn_read_proxy_header has returned 1:
  * what that header said. */
@@ -260,7 +265,8 @@ CWN_API void cwn_session_run(cwn_session *session,
 enum {
 	CWN_TURN_OWN = 0,  /* the own thread's wait has to end */
 	CWN_TURN_DONE = 1, /* all that was there has been read: wait for more */
-	CWN_TURN_AGAIN = 2 /* call at once again: there may be more */
+	CWN_TURN_AGAIN = 2, /* call at once again: there may be more */
+	CWN_TURN_UNREAD = 3 /* nobody reads now; a wake will come before somebody does */
 };
 
 /* Called on another thread, with what the own one may do, while that one waits for

@@ -39,6 +39,7 @@ enum {
 	CWN_MAX_CHUNKS = 1024, /* sessions beyond a million keep their threads */
 	CWN_MAX_LEADERS = 64,
 	CWN_WATCH_MS = 3, /* between two looks */
+	CWN_HELP_MS = 50, /* the same while a turn is late and events wake the watch */
 	CWN_LATE_MS = 5,  /* from then on a turn holds up others */
 	CWN_OWN_WHEN_LATE = 64, /* turns after one that was late */
 	CWN_OWN_QUIET_MS = 50   /* the first turns are over when nothing comes for so long */
@@ -74,7 +75,7 @@ struct cwn_seat {
 };
 
 struct cwn_leader {
-	atomic_uint turns; /* odd: in one */
+	_Alignas(64) atomic_uint turns; /* odd: in one; no other leader's in its cache line */
 	atomic_bool late;  /* the current one; the watch says so */
 	/* the watch's */
 	unsigned seen;
@@ -261,7 +262,7 @@ cwn_watch_thread(void *argument)
 		}
 		if (late) {
 			struct epoll_event event;
-			if (cwn_leaders_wait(&event, CWN_WATCH_MS)) {
+			if (cwn_leaders_wait(&event, CWN_HELP_MS)) {
 				cwn_seat *seat = cwn_seat_take(&event);
 				if (seat != NULL) {
 					seat->own_turns = 1;
@@ -281,7 +282,9 @@ static unsigned
 cwn_leaders_wanted(void)
 {
 	cpu_set_t cpus;
-	int count = (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) ? CPU_COUNT(&cpus) : 1;
+	/* The set is too small for the largest machines. */
+	long count = (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) ? CPU_COUNT(&cpus)
+	                                                              : sysconf(_SC_NPROCESSORS_ONLN);
 	return (count < 1) ? 1u : (count > CWN_MAX_LEADERS) ? (unsigned)CWN_MAX_LEADERS : (unsigned)count;
 }
 
@@ -292,10 +295,11 @@ cwn_leaders_begin(void)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
-	unsigned wanted = cwn_leaders_wanted();
+	unsigned wanted;
 	if (cwn_leaders.begun) {
 		return !cwn_leaders.failed;
 	}
+	wanted = cwn_leaders_wanted();
 	cwn_leaders.begun = cwn_leaders.failed = true;
 	cwn_leaders.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (cwn_leaders.epoll < 0) {

@@ -320,3 +320,16 @@ cwn_is_socket(const char *path)
 	return S_ISSOCK(file.st_mode) ? 1 : 0;
 #endif
 }
+
+/* While it is on, what is sent waits until a packet is full. Sockets that know no such
+ * thing send at once, as always. */
+static void
+cwn_socket_cork(SOCKET sock, int on)
+{
+#if defined(__linux__)
+	(void)setsockopt(sock, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+#else
+	(void)sock;
+	(void)on;
+#endif
+}

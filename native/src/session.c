@@ -63,6 +63,7 @@ struct cwn_session {
 	atomic_size_t early_size; /* waiting looks at it without the lock */
 	atomic_bool unread; /* no event will tell of what the last read may have left */
 	atomic_bool emptied; /* the last read has found nothing */
+	bool missed; /* a turn in which nobody read; whoever has the turn */
 	bool hung_up;
 	uint64_t stalled_at; /* since when the peer takes no output; 0: it does */
 	cwn_turn_handler turn;
@@ -118,6 +119,7 @@ cwn_session_create(struct mg_connection *conn, const cwn_session_options *option
 		mg_free(session);
 		return NULL;
 	}
+	cwn_socket_cork(conn->client.sock, 0);
 	atomic_init(&session->references, 1);
 	session->options = *options;
 	pthread_mutex_init(&session->send_lock, NULL);

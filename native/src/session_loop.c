@@ -440,7 +440,6 @@ cwn_session_run(cwn_session *session,
 	atomic_fetch_add(&session->references, 1);
 	cwn_own_session = session;
 	cwn_wake_begin(&session->wake);
-	mg_set_thread_name("wsock");
 	loop.receive_first = (session->ssl != NULL);
 	if (cwn_loop_drain_input(&loop)) {
 		loop.seat = cwn_seat_begin(session, cwn_loop_lead, &loop);

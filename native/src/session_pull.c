@@ -23,7 +23,6 @@ cwn_session_begin(cwn_session *session, cwn_turn_handler handler, void *user_dat
 	/* What CivetWeb has read behind the request is the first input. */
 	session->early = (unsigned char *)conn->buf + conn->request_len;
 	atomic_store(&session->early_size, (size_t)(conn->data_len - conn->request_len));
-	mg_set_thread_name("wsock");
 	if (handler != NULL) {
 		session->turn = handler;
 		session->turn_data = user_data;
@@ -212,9 +211,15 @@ cwn_session_lead(void *user_data, const cwn_leader *leader, bool until_empty)
 	} while (!cwn_leader_is_late(leader)
 	         && ((turn == CWN_TURN_AGAIN)
 	             || ((turn == CWN_TURN_DONE) && until_empty && !atomic_load(&session->emptied))));
-	if ((turn == CWN_TURN_DONE) && !atomic_load(&session->unread)
-	    && (!until_empty || atomic_load(&session->emptied))
-	    && (cwn_session_send_output(session) == 1)) {
+	if ((turn == CWN_TURN_UNREAD) && !until_empty) {
+		session->missed = true;
+		turn = CWN_TURN_DONE;
+	} else if ((turn != CWN_TURN_DONE) || atomic_load(&session->unread)
+	           || (until_empty && !atomic_load(&session->emptied))) {
+		/* Late, over, lost while nobody reads, or more than a turn can do. */
+		turn = CWN_TURN_OWN;
+	}
+	if ((turn == CWN_TURN_DONE) && (cwn_session_send_output(session) == 1)) {
 		return CWN_TURN_DONE;
 	}
 	cwn_seat_receive_again(session->seat);
@@ -248,6 +253,10 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		}
 		if ((events == CWN_CAN_READ) && (flushed == 1) && !atomic_load(&session->unread)
 		    && cwn_seat_may_park(session->seat, &keep_until)) {
+			if (session->missed) {
+				session->missed = false;
+				cwn_seat_receive_again(session->seat);
+			}
 			switch (cwn_seat_wait(session->seat, deadline)) {
 			case CWN_PARK_WOKEN:
 				return CWN_WOKEN_UP;

@@ -303,6 +303,14 @@ cwn_accept_value(const char *key, char *accept, size_t size)
 	(void)mg_base64_encode(digest, sizeof(digest), accept, &size);
 }
 
+CWN_API void
+cwn_gather_handshake(struct mg_connection *conn)
+{
+	if (conn != NULL) {
+		cwn_socket_cork(conn->client.sock, 1);
+	}
+}
+
 CWN_API int
 cwn_accept_upgrade(struct mg_connection *conn, const char *headers)
 {

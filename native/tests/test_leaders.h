@@ -18,7 +18,7 @@ typedef struct leaders_test {
 typedef struct leaders_session {
 	leaders_test *t;
 	cwn_session *session;
-	pthread_t own;
+	uintptr_t own;
 	atomic_bool inside;
 } leaders_session;
 
@@ -29,7 +29,7 @@ leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, v
 	(void)conn;
 	CHECK(!atomic_exchange(&s->inside, true)); /* never two at a time */
 	if (bits <= 2) {
-		atomic_fetch_add(pthread_equal(s->own, pthread_self()) ? &s->t->own : &s->t->elsewhere, 1);
+		atomic_fetch_add((s->own == (uintptr_t)pthread_self()) ? &s->t->own : &s->t->elsewhere, 1);
 		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
 			mg_sleep(1);
 		}
@@ -52,7 +52,7 @@ leaders_on_ready(struct mg_connection *conn, void *user)
 	memset(&s, 0, sizeof(s));
 	s.t = (leaders_test *)user;
 	s.session = cwn_session_create(conn, &s.t->options);
-	s.own = pthread_self();
+	s.own = (uintptr_t)pthread_self();
 	CHECK(s.session != NULL);
 	atomic_fetch_add(&s.session->references, 1);
 	cwn_session_release(atomic_exchange(&s.t->last, s.session));

@@ -952,6 +952,7 @@ typedef struct pull_led {
 	size_t size, sent; /* what is left to write */
 	atomic_bool inside;
 	bool more, over;
+	bool timed; /* the own thread comes back by itself */
 	int *led;
 } pull_led;
 
@@ -990,8 +991,12 @@ pull_led_turn(void *user_data)
 static int
 pull_led_turn_elsewhere(void *user_data)
 {
-	(*((pull_led *)user_data)->led)++;
-	return pull_led_turn(user_data);
+	pull_led *led = (pull_led *)user_data;
+	(*led->led)++;
+	if (led->timed && (pull_random(&led->random) % 8 == 0)) {
+		return CWN_TURN_UNREAD;
+	}
+	return pull_led_turn(led);
 }
 
 static void
@@ -1010,7 +1015,8 @@ pull_soak_led(pull_led *led)
 			events = 0;
 			(void)pull_led_turn(led);
 		} else {
-			events = cwn_session_wait(led->session, CWN_CAN_READ, (r % 2 == 0) ? -1 : (int)((r >> 4) % 12));
+			led->timed = (r % 2 == 0);
+			events = cwn_session_wait(led->session, CWN_CAN_READ, led->timed ? (int)((r >> 4) % 12) : -1);
 			CHECK_EQUAL(0, events & CWN_HUNG_UP);
 		}
 	}

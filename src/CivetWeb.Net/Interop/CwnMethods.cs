@@ -74,6 +74,9 @@ internal static unsafe class CwnMethods
     public static extern void cwn_accept_subprotocol(mg_connection* conn, byte* name);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_gather_handshake(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_peer_address(mg_connection* conn, byte* text, nuint size);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

@@ -280,6 +280,9 @@ internal enum SessionTurn
 
     /// <summary>There may be more.</summary>
     Again = 2,
+
+    /// <summary>Nobody reads now, and a wake will come before somebody does.</summary>
+    Unread = 3,
 }
 
 /// <summary>The events of <see cref="SessionHandle.Wait"/>, as native/include/civetweb_net.h numbers them.</summary>

@@ -114,7 +114,13 @@ internal static unsafe class Trampolines
     {
         try
         {
-            return ConnectionOf(connection)?.HandleWebSocketConnect((nint)connection) ?? 1;
+            int refused = ConnectionOf(connection)?.HandleWebSocketConnect((nint)connection) ?? 1;
+            if (refused == 0)
+            {
+                CwnMethods.cwn_gather_handshake(connection);
+            }
+
+            return refused;
         }
         catch (Exception e)
         {

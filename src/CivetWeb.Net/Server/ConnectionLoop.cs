@@ -141,14 +141,19 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
         }
 
         // What is more than waiting for input is for the own thread, and so is a deadline before the end of its wait.
-        if (_main is not { IsCompleted: false } || _stream.WantedEvents != SessionEvents.CanRead || NextDeadline() < _parkedUntil)
+        if (_main is not { IsCompleted: false } || NextDeadline() < _parkedUntil)
         {
             return SessionTurn.Own;
         }
 
         Volatile.Write(ref _waiting, true);
         Interlocked.MemoryBarrier();
-        return HasWork() ? SessionTurn.Own : _stream.MayHaveMore ? SessionTurn.Again : SessionTurn.Done;
+        return HasWork() ? SessionTurn.Own : _stream.WantedEvents switch
+        {
+            SessionEvents.CanRead => _stream.MayHaveMore ? SessionTurn.Again : SessionTurn.Done,
+            SessionEvents.None => SessionTurn.Unread, // the handler awaits something else, which will wake the own thread
+            _ => SessionTurn.Own,
+        };
     }
 
     /// <inheritdoc/>
