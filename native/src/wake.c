@@ -91,14 +91,6 @@ cwn_wake_begin(cwn_wake *wake)
 }
 
 static void
-cwn_wake_end(cwn_wake *wake)
-{
-	if (!wake->was_blocked) {
-		(void)pthread_sigmask(SIG_SETMASK, &wake->while_waiting, NULL);
-	}
-}
-
-static void
 cwn_wake_set(cwn_wake *wake)
 {
 	if (atomic_exchange(&wake->is_set, 1) == 0) {
@@ -135,6 +127,18 @@ cwn_give_back_stack(void)
 		(void)madvise(low, end - (uintptr_t)low, MADV_DONTNEED);
 	}
 #endif
+}
+
+static void
+cwn_wake_end(cwn_wake *wake)
+{
+	/* Closing may have gone deep too, an exception of the application's above all. */
+	if (wake->give_back_at == 0) {
+		cwn_give_back_stack();
+	}
+	if (!wake->was_blocked) {
+		(void)pthread_sigmask(SIG_SETMASK, &wake->while_waiting, NULL);
+	}
 }
 
 /* As poll. */

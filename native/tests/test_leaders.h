@@ -13,6 +13,7 @@ typedef struct leaders_test {
 	atomic_int waiting; /* callbacks that wait for each other */
 	int meet;           /* so many */
 	int ended;
+	uintptr_t deep; /* where the stack was used */
 } leaders_test;
 
 typedef struct leaders_session {
@@ -22,6 +23,21 @@ typedef struct leaders_session {
 	atomic_bool inside;
 } leaders_session;
 
+/* Uses the stack as code of an application does that does much, an exception for one. */
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
+static void
+leaders_go_deep(leaders_test *t)
+{
+	volatile unsigned char deep[100 * 1024];
+	size_t i;
+	for (i = 0; i < sizeof(deep); i += 512) {
+		deep[i] = 1;
+	}
+	t->deep = (uintptr_t)deep;
+}
+
 static int
 leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void *user)
 {
@@ -30,6 +46,9 @@ leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, v
 	CHECK(!atomic_exchange(&s->inside, true)); /* never two at a time */
 	if (bits <= 2) {
 		atomic_fetch_add((s->own == (uintptr_t)pthread_self()) ? &s->t->own : &s->t->elsewhere, 1);
+		if ((size == 4) && (memcmp(data, "deep", 4) == 0)) {
+			leaders_go_deep(s->t);
+		}
 		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
 			mg_sleep(1);
 		}
@@ -277,6 +296,29 @@ leaders_test_end_behind_message(leaders_test *t)
 	}
 }
 
+/* What a connection's last doings have left on the stack goes with it, if it was not so
+ * short that the next one is waiting for the thread. */
+static void
+leaders_test_stack(leaders_test *t)
+{
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned char resident = 1;
+	SOCKET sock = leaders_open(t);
+	mg_sleep(150); /* it has given back what the handshake took */
+	leaders_send(sock, "deep");
+	leaders_expect(sock, "deep");
+	CHECK_EQUAL(0, mincore((void *)(t->deep & ~(page - 1)), page, &resident));
+	CHECK_EQUAL(1, resident & 1);
+	leaders_end(t, sock);
+	/* the close callback comes after the session, so it is done */
+	CHECK_EQUAL(0, mincore((void *)(t->deep & ~(page - 1)), page, &resident));
+	CHECK_EQUAL(0, resident & 1);
+#else
+	(void)t;
+#endif
+}
+
 static void
 test_leaders(void)
 {
@@ -306,6 +348,7 @@ test_leaders(void)
 	sock = leaders_open(&t);
 	leaders_warm(&t, sock);
 	leaders_end(&t, sock);
+	leaders_test_stack(&t);
 
 	mg_stop(t.ctx);
 	cwn_session_release(t.last);
