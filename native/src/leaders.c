@@ -38,9 +38,9 @@ enum {
 	CWN_SEATS_PER_CHUNK = 1024,
 	CWN_MAX_CHUNKS = 1024, /* sessions beyond a million keep their threads */
 	CWN_MAX_LEADERS = 64,
-	CWN_WATCH_MS = 3, /* between two looks */
+	CWN_WATCH_MS = 10, /* between two looks; more of them cost latency on one processor */
 	CWN_HELP_MS = 50, /* the same while a turn is late and events wake the watch */
-	CWN_LATE_MS = 5,  /* from then on a turn holds up others */
+	CWN_LATE_MS = 5, /* a turn that was seen twice, so far apart, holds up others */
 	CWN_OWN_WHEN_LATE = 64, /* turns after one that was late */
 	CWN_OWN_QUIET_MS = 50   /* the first turns are over when nothing comes for so long */
 };

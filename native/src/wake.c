@@ -12,13 +12,15 @@
 
 #if defined(__linux__)
 
-#include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* Ignored unless somebody wants it, so no other part of a process minds it. */
 #define CWN_WAKE_SIGNAL SIGURG
+
+/* The kernel's numbers: musl's compiler does not come with its headers. */
+enum { CWN_FUTEX_WAIT_PRIVATE = 128, CWN_FUTEX_WAKE_PRIVATE = 129 };
 
 /* When stack is given back: soon after the handshake, the deepest that a
  * connection goes, and after each time it was busy. Not at once: unmapping
@@ -98,7 +100,7 @@ cwn_wake_set(cwn_wake *wake)
 		if (waiting == CWN_WAKE_POLLS) {
 			(void)pthread_kill(wake->thread, CWN_WAKE_SIGNAL);
 		} else if (waiting == CWN_WAKE_SLEEPS) {
-			(void)syscall(SYS_futex, &wake->is_set, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+			(void)syscall(SYS_futex, &wake->is_set, CWN_FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 		}
 	}
 }
@@ -155,7 +157,7 @@ cwn_wake_poll(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms)
 	if (poller->fd == INVALID_SOCKET) {
 		atomic_store(&wake->waiting, CWN_WAKE_SLEEPS);
 		if (atomic_load(&wake->is_set) == 0) {
-			result = (int)syscall(SYS_futex, &wake->is_set, FUTEX_WAIT_PRIVATE, 0, limit, NULL, 0);
+			result = (int)syscall(SYS_futex, &wake->is_set, CWN_FUTEX_WAIT_PRIVATE, 0, limit, NULL, 0);
 			result = ((result == -1) && (errno == ETIMEDOUT)) ? 0 : -1;
 		}
 		atomic_store(&wake->waiting, CWN_WAKE_BUSY);

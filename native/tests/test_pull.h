@@ -982,7 +982,7 @@ pull_led_turn(void *user_data)
 		led->over = true;
 	}
 	if (pull_random(&led->random) % 4096 == 0) {
-		mg_sleep(8); /* late: the watch goes round the leader */
+		mg_sleep(25); /* late: the watch goes round the leader */
 	}
 	atomic_store(&led->inside, false);
 	return turn;

@@ -24,7 +24,7 @@ soak_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void
 	(void)conn;
 	if (bits <= 2) {
 		if (size % 512 == 77) {
-			mg_sleep(8); /* late: the watch goes round the leader */
+			mg_sleep(25); /* late: the watch goes round the leader */
 		}
 		(void)cwn_session_send(session, bits, data, size);
 	}
