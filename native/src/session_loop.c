@@ -52,9 +52,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 			break;
 		}
 	}
-	if (keep_until != 0) {
-		deadline = cwn_earlier(deadline, keep_until);
-	}
+	deadline = cwn_earlier(deadline, keep_until);
 	poller.fd = session->sock;
 	poller.events = POLLIN;
 	if (loop->queue_stalled_at != 0) {
@@ -162,6 +160,15 @@ cwn_loop_handle(cwn_loop *loop, const cwn_event *event)
 	return true;
 }
 
+/* The peer has given a sign of life worth the name. */
+static void
+cwn_loop_note_progress(cwn_loop *loop)
+{
+	loop->progress_at = cwn_now_ms();
+	loop->trickle = 0;
+	loop->ping_unanswered = false;
+}
+
 /* Hands out all that has been received. False when the connection is over. */
 static bool
 cwn_loop_drain_input(cwn_loop *loop)
@@ -202,9 +209,7 @@ cwn_loop_drain_input(cwn_loop *loop)
 	}
 	if (worked) {
 		/* Callbacks may take their time; the peer is not to blame for it. */
-		loop->progress_at = cwn_now_ms();
-		loop->trickle = 0;
-		loop->ping_unanswered = false;
+		cwn_loop_note_progress(loop);
 	}
 	return alive;
 }
@@ -303,9 +308,7 @@ cwn_loop_receive(cwn_loop *loop)
 		cwn_reader_commit(&loop->reader, (size_t)n);
 		loop->trickle += (size_t)n;
 		if (loop->trickle >= CWN_PROGRESS) {
-			loop->progress_at = cwn_now_ms();
-			loop->trickle = 0;
-			loop->ping_unanswered = false;
+			cwn_loop_note_progress(loop);
 		}
 	}
 	return cwn_loop_drain_input(loop) ? CWN_RECEIVED : CWN_RECEIVE_OVER;

@@ -269,9 +269,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 				break;
 			}
 		}
-		if (keep_until != 0) {
-			until = cwn_earlier(until, keep_until);
-		}
+		until = cwn_earlier(until, keep_until);
 		poller.fd = session->sock;
 		poller.events = 0;
 		if ((events & CWN_CAN_READ) != 0) {

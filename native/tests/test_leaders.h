@@ -93,17 +93,13 @@ leaders_open(leaders_test *t)
 {
 	static const char request[] = UPGRADE("/ws", RFC_KEY);
 	test_server server;
-	char last[4] = {0};
 	int ready = atomic_load(&t->ready);
 	SOCKET sock;
 	memset(&server, 0, sizeof(server));
 	server.port = t->port;
 	sock = connect_to(&server);
 	send_all(sock, request, strlen(request));
-	while (memcmp(last, "\r\n\r\n", 4) != 0) {
-		memmove(last, last + 1, 3);
-		receive_exactly(sock, last + 3, 1);
-	}
+	receive_head(sock);
 	while (atomic_load(&t->ready) == ready) {
 		mg_sleep(1);
 	}

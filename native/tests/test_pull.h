@@ -291,7 +291,6 @@ typedef struct pull_test {
 	pull_server server;
 	cwn_session_options options;
 	void (*script)(struct pull_test *t, cwn_session *session);
-	cwn_turn_handler handler; /* NULL: the own thread does it all */
 	cwn_session *_Atomic last; /* kept after its end on purpose */
 	atomic_int step;
 	atomic_int ended;
@@ -310,7 +309,7 @@ pull_on_request(struct mg_connection *conn)
 {
 	pull_server *server = (pull_server *)mg_get_user_data(mg_get_context(conn));
 	pull_test *t = (pull_test *)server->user;
-	cwn_session *session = pull_accept(conn, &t->options, t->handler, t);
+	cwn_session *session = pull_accept(conn, &t->options, NULL, NULL);
 	CHECK(session != NULL);
 	cwn_session_release(atomic_exchange(&t->last, session));
 	t->script(t, session);
@@ -953,7 +952,7 @@ typedef struct pull_led {
 	atomic_bool inside;
 	bool more, over;
 	bool timed; /* the own thread comes back by itself */
-	int *led;
+	int elsewhere; /* turns that a leader ran */
 } pull_led;
 
 static int
@@ -992,7 +991,7 @@ static int
 pull_led_turn_elsewhere(void *user_data)
 {
 	pull_led *led = (pull_led *)user_data;
-	(*led->led)++;
+	led->elsewhere++;
 	if (led->timed && (pull_random(&led->random) % 8 == 0)) {
 		return CWN_TURN_UNREAD;
 	}
@@ -1031,10 +1030,8 @@ pull_soak_on_request(struct mg_connection *conn)
 	bool chaos = strcmp(info->local_uri, "/chaos") == 0;
 	pull_led led;
 	cwn_session *session;
-	int turns_elsewhere = 0;
 	memset(&led, 0, sizeof(led));
 	led.random = (uint32_t)atomic_load(&s->begun);
-	led.led = &turns_elsewhere;
 	if (strcmp(info->local_uri, "/led") == 0) {
 		session = led.session = pull_accept(conn, &s->honest, pull_led_turn_elsewhere, &led);
 	} else {
@@ -1051,7 +1048,7 @@ pull_soak_on_request(struct mg_connection *conn)
 	} else if (led.session != NULL) {
 		pull_soak_led(&led);
 		cwn_session_end(session, 1000);
-		atomic_fetch_add(&s->led, turns_elsewhere);
+		atomic_fetch_add(&s->led, led.elsewhere);
 	} else if (strcmp(info->local_uri, "/echo") == 0) {
 		pull_soak_echo(session);
 		cwn_session_end(session, 1000);

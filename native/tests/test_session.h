@@ -124,6 +124,17 @@ receive_exactly(SOCKET sock, void *data, size_t size)
 	}
 }
 
+/* A response up to its empty line, of which nothing is kept. */
+static void
+receive_head(SOCKET sock)
+{
+	char last[4] = {0};
+	while (memcmp(last, "\r\n\r\n", 4) != 0) {
+		memmove(last, last + 1, 3);
+		receive_exactly(sock, last + 3, 1);
+	}
+}
+
 /* Everything until the server hangs up, as a string. */
 static void
 receive_to_end(SOCKET sock, char *text, size_t size)

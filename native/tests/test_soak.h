@@ -180,13 +180,9 @@ soak_honest(void *argument)
 		/* on a path of its own: meddlers do not reach it */
 		static const char request[] = UPGRADE("/honest", RFC_KEY);
 		SOCKET sock = soak_connect(s);
-		char last[4] = {0};
 		int i;
 		send_all(sock, request, strlen(request));
-		while (memcmp(last, "\r\n\r\n", 4) != 0) {
-			memmove(last, last + 1, 3);
-			receive_exactly(sock, last + 3, 1);
-		}
+		receive_head(sock);
 		for (i = 0; (i < 200) && !atomic_load(&s->stop); i++) {
 			size_t size = (size_t)(i * 37 % 1400) + 14, n = 0;
 			unsigned char header[4];

@@ -4,6 +4,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Net.Sockets;
 using System.Net.WebSockets;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
@@ -21,21 +22,7 @@ public sealed class TurnsTests
         int clients = Environment.ProcessorCount + 10;
         using var meeting = new Barrier(clients);
         using var server = new TestServer(("num_threads", $"{clients + 4}"));
-        Http.SetWebSocketHandler(
-            server.Context,
-            "/ws",
-            null,
-            null,
-            (c, bits, data, _) =>
-            {
-                if (bits == 1 && data.SequenceEqual("meet"u8))
-                {
-                    meeting.SignalAndWait(TestServer.Patience);
-                }
-
-                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
-            },
-            null);
+        MapEcho(server, "meet", () => meeting.SignalAndWait(TestServer.Patience));
         await MeetAsync(clients, () => server.ConnectAsync());
     }
 
@@ -64,21 +51,7 @@ public sealed class TurnsTests
     {
         using var released = new ManualResetEventSlim();
         using var server = new TestServer();
-        Http.SetWebSocketHandler(
-            server.Context,
-            "/ws",
-            null,
-            null,
-            (c, bits, data, _) =>
-            {
-                if (bits == 1 && data.SequenceEqual("block"u8))
-                {
-                    released.Wait(TestServer.Patience);
-                }
-
-                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
-            },
-            null);
+        MapEcho(server, "block", () => released.Wait(TestServer.Patience));
         var blocked = new List<ClientWebSocket>();
         for (int i = 0; i < Environment.ProcessorCount + 2; i++)
         {
@@ -169,6 +142,27 @@ public sealed class TurnsTests
         ArgumentException refusal = Assert.Throws<ArgumentException>(
             () => Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0", "websocket_keep_thread", "maybe"]))!;
         Assert.That(refusal.Message, Does.Contain("'websocket_keep_thread' is 'maybe'").And.Contain("'yes' or 'no'"));
+    }
+
+    /// <summary>An echo that waits before it answers one of the messages.</summary>
+    private static void MapEcho(TestServer server, string special, Action wait)
+    {
+        byte[] name = Encoding.UTF8.GetBytes(special);
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            null,
+            null,
+            (c, bits, data, _) =>
+            {
+                if (bits == 1 && data.SequenceEqual(name))
+                {
+                    wait();
+                }
+
+                return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;
+            },
+            null);
     }
 
     private static async Task<(Thread Own, HashSet<Thread> Used)> ThreadsAsync(TestServer server)
