@@ -74,7 +74,7 @@ check_tools() {
     if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "build-native: installing $packages"
         # shellcheck disable=SC2086
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1 || true
+        build/apt-install.sh $packages >"$log" 2>&1 || true
         hash -r
         packages=$(missing_packages | xargs)
         [ -z "$packages" ] || fail "apt-get could not install $packages, which are needed to build libcivetweb_net (log: $log)."

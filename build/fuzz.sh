@@ -27,8 +27,7 @@ can_fuzz() {
 
 if ! can_fuzz && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "fuzz: installing clang and its sanitizer runtimes"
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends clang libclang-rt-dev; } \
-        >/dev/null 2>&1 || true
+    build/apt-install.sh clang libclang-rt-dev >/dev/null 2>&1 || true
     hash -r
 fi
 can_fuzz || { echo "fuzz: clang with libFuzzer is needed: run 'sudo apt-get install clang libclang-rt-dev'." >&2; exit 3; }

@@ -63,7 +63,7 @@ command -v apt-get >/dev/null ||
 if ! command -v dpkg-source >/dev/null; then
     [ "$(id -u)" = 0 ] || fail "dpkg-source is missing: run 'sudo apt-get install dpkg-dev', or $instead."
     say "installing dpkg-dev" >&2
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends dpkg-dev; } >/dev/null 2>&1 ||
+    "$root/build/apt-install.sh" dpkg-dev >/dev/null 2>&1 ||
         fail "dpkg-source is missing and could not be installed: run 'apt-get update && apt-get install dpkg-dev', or $instead."
 fi
 

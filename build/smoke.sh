@@ -59,7 +59,7 @@ missing=$(missing_packages | xargs)
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "smoke: installing $missing"
     # shellcheck disable=SC2086
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } </dev/null >"$logs/apt.log" 2>&1 ||
+    build/apt-install.sh $missing >"$logs/apt.log" 2>&1 ||
         echo "smoke: apt-get could not install $missing (log: artifacts/smoke/apt.log)"
     hash -r
 fi

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 fail() { printf 'render: error: %s\n' "$*" >&2; exit 1; }
 if ! command -v rsvg-convert >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends librsvg2-bin; } </dev/null >/dev/null 2>&1 || true
+        ../apt-install.sh librsvg2-bin >/dev/null 2>&1 || true
         hash -r
     fi
     command -v rsvg-convert >/dev/null || fail "rsvg-convert is needed and not there: run 'sudo apt-get install librsvg2-bin'."

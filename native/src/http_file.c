@@ -107,7 +107,7 @@ cwn_find_range(const struct mg_connection *conn,
 	int count;
 	const char *value = cwn_header(conn, "If-Range", &count);
 	if ((value != NULL) && !cwn_value_is(value, etag)
-	    && ((value[0] == '"') || (value[0] == 'W')
+	    && ((value[0] == '"') || (strncmp(value, "W/", 2) == 0)
 	        || (parse_date_string(value) != stat->last_modified))) {
 		return 0;
 	}

@@ -57,8 +57,16 @@ internal sealed class EchoServerProcess : IDisposable
     public static async Task<EchoServerProcess> RunCommandAsync(params string[] command)
     {
         EchoServerProcess server = Create(command);
-        await server.WaitForExitAsync();
-        return server;
+        try
+        {
+            await server.WaitForExitAsync();
+            return server;
+        }
+        catch
+        {
+            server.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Starts it on a port of the system's choice and waits until it listens.</summary>
@@ -124,7 +132,7 @@ internal sealed class EchoServerProcess : IDisposable
     {
         if (!_process.HasExited)
         {
-            _process.Kill();
+            _process.Kill(entireProcessTree: true); // env and a terminal have children
             _process.WaitForExit();
         }
 

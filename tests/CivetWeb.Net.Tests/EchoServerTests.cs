@@ -412,7 +412,7 @@ internal sealed class EchoServerTests
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             """;
         using EchoServerProcess terminal = await EchoServerProcess.RunCommandAsync(
-            "env", "TERM=xterm-256color", $"NO_COLOR={noColor}", "--default-signal=INT", "/usr/bin/python3", "-c", Script, Repository.EchoServer);
+            "env", "--default-signal=INT", "TERM=xterm-256color", $"NO_COLOR={noColor}", "/usr/bin/python3", "-c", Script, Repository.EchoServer);
         string output = string.Join('\n', (string[])[.. terminal.Banner, .. terminal.Lines]);
         Assert.Multiple(() =>
         {

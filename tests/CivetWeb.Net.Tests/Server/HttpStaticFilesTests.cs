@@ -145,6 +145,17 @@ internal sealed class HttpStaticFilesTests
         Assert.That(await StatusAsync(("Range", "bytes=0-1"), ("If-Range", "Thu, 01 Jan 1970 00:00:00 GMT")), Is.EqualTo(200));
     }
 
+    /// <summary>"Wed" begins as a weak entity tag does.</summary>
+    [Test]
+    public async Task A_date_is_a_date_on_every_day_of_the_week([Range(23, 29)] int day)
+    {
+        var changed = new DateTime(2026, 11, day, 8, 20, 19, DateTimeKind.Utc);
+        File.SetLastWriteTimeUtc(Path.Combine(_folder, "digits.txt"), changed);
+        Assert.That(await StatusAsync(("Range", "bytes=0-1"), ("If-Range", changed.ToString("r"))), Is.EqualTo(206));
+        Assert.That(await StatusAsync(("Range", "bytes=0-1"), ("If-Range", changed.AddSeconds(1).ToString("r"))), Is.EqualTo(200));
+        Assert.That(await StatusAsync(("If-Modified-Since", changed.ToString("r"))), Is.EqualTo(304));
+    }
+
     [Test]
     public async Task What_the_client_has_is_not_sent_again()
     {

@@ -132,3 +132,23 @@ _dl_find_object(void *address, struct dl_find_object *found)
 	struct search search = {(ElfW(Addr))address, found};
 	return dl_iterate_phdr(look_into, &search) ? 0 : -1;
 }
+
+/* --- what the libstdc++ of GCC 14 asks for --------------------------------------------------------- */
+unsigned long
+__isoc23_strtoul(const char *text, char **end, int base)
+{
+	return strtoul(text, end, base);
+}
+
+/* Numbers of 128 bits, which .NET does not read or write. */
+void
+strfromf128(void)
+{
+	abort();
+}
+
+void
+strtof128(void)
+{
+	abort();
+}
