@@ -254,8 +254,8 @@ cwn_reset(struct mg_connection *conn)
 	                 SO_LINGER,
 	                 (const char *)&at_once,
 	                 sizeof(at_once));
-#if defined(_WIN32)
-	/* Only closing resets. The TLS object must not speak to whoever gets the
+#if !defined(__linux__)
+	/* Only closing resets, on Windows and macOS. The TLS object must not speak to whoever gets the
 	 * socket's number next. */
 	if (conn->ssl != NULL) {
 		(void)SSL_set_fd(conn->ssl, -1);

@@ -12,6 +12,8 @@ vcpkg_from_github(
 )
 
 set(VCPKG_BUILD_TYPE release)                        # nothing is built, so there is no debug flavour
+set(VCPKG_FIXUP_ELF_RPATH OFF)                       # no ELF file is installed, so patchelf is not needed
+file(REMOVE_RECURSE "${SOURCE_PATH}/src/third_party") # Lua, Duktape, SQLite: not compiled
 set(VCPKG_POLICY_EMPTY_INCLUDE_FOLDER enabled)       # the header stays with its source
 file(INSTALL "${SOURCE_PATH}/include" "${SOURCE_PATH}/src" DESTINATION "${CURRENT_PACKAGES_DIR}/share/${PORT}/source")
 vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE.md")
