@@ -14,6 +14,7 @@
 #include "test_soak.h"
 #include "test_tls.h"
 #include "test_pull.h"
+#include "test_engine.h"
 
 static const struct {
 	const char *name;
@@ -40,6 +41,10 @@ static const struct {
     {"pull_tls", test_pull_tls},
     {"pull_soak", test_pull_soak},
     {"pull_soak_tls", test_pull_soak_tls},
+    {"wheel", test_wheel},
+    {"poller", test_poller},
+    {"engine", test_engine},
+    {"engine_soak", test_engine_soak},
 };
 
 int
