@@ -105,6 +105,13 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
         Wake();
     }
 
+    /// <summary>Cuts the connection; the reason is for the log. Any thread.</summary>
+    public void Cut(string reason)
+    {
+        CutBecause ??= reason;
+        _session.Abort();
+    }
+
     /// <summary>Makes the loop look at everything again.</summary>
     public void Wake()
     {
@@ -140,14 +147,15 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
             SetSynchronizationContext(outer);
         }
 
-        // What is more than waiting for input is for the own thread, and so is a deadline before the end of its wait.
+        // From here on whoever has something for the loop wakes it; what came before is seen below. What is more than waiting for
+        // input is for the own thread, and so is a deadline before the end of its wait.
+        Volatile.Write(ref _waiting, true);
+        Interlocked.MemoryBarrier();
         if (_main is not { IsCompleted: false } || NextDeadline() < _parkedUntil)
         {
             return SessionTurn.Own;
         }
 
-        Volatile.Write(ref _waiting, true);
-        Interlocked.MemoryBarrier();
         return HasWork() ? SessionTurn.Own : _stream.WantedEvents switch
         {
             SessionEvents.CanRead => _stream.MayHaveMore ? SessionTurn.Again : SessionTurn.Done,
@@ -291,8 +299,6 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
 
         if ((events & SessionEvents.HungUp) != 0)
         {
-            _stream.CompleteWrite();
-            _stream.CompleteRead(mayWait: false);
             Lose();
             return;
         }
@@ -314,14 +320,8 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
         }
         else if (now >= _stream.Deadline)
         {
-            Cut(now >= _stream.WriteDeadline ? "the client has not read in time" : "the client has not gone on with its frame in time");
+            Cut(now >= _stream.WriteDeadline ? SessionStream.NotRead : "the client has not gone on with its frame in time");
         }
-    }
-
-    private void Cut(string reason)
-    {
-        CutBecause ??= reason;
-        _session.Abort();
     }
 
     private long NextDeadline()
@@ -345,7 +345,7 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
         }
     }
 
-    /// <summary>The connection is over: nothing but the handler's own work is left.</summary>
+    /// <summary>The connection is over: nothing but the handler's own work is left, whatever waited for the client included.</summary>
     private void Lose()
     {
         lock (_gate)
@@ -358,6 +358,7 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
             _lost = true;
         }
 
+        _stream.FailPending();
         try
         {
             Lost?.Invoke();

@@ -21,6 +21,10 @@ internal sealed class SessionStream : Stream
     /// <summary>Less is no progress: a client that takes a few bytes now and then must not hold a thread for ever.</summary>
     private const int Progress = 4096;
 
+    /// <summary>Between two tries of a write that waits, in milliseconds: the shortest while the client takes something.</summary>
+    private const int ShortestPause = 1;
+    private const int LongestPause = 16;
+
     private readonly SessionHandle _session;
     private readonly FrameWatch _frames;
     private readonly long _sendTimeout; // milliseconds, 0: none
@@ -39,6 +43,12 @@ internal sealed class SessionStream : Stream
     private ReadOnlyMemory<byte> _source;
     private long _writeDeadline = long.MaxValue;
     private int _writeProgress; // since the deadline was set
+    private long _readDeadline = long.MaxValue; // for the frame that has begun, while a read waits
+    private int _writePause; // before the next try, milliseconds
+    private Timer? _writeTimer;
+    private bool _isBuffered; // [start, end) has something; for whoever does not have the read gate
+    private bool _violates; // the last look has found what may not be handed on
+    private bool _toldOfViolation;
     private bool _disposed;
     private bool _ended;
     private bool _sessionEnded;
@@ -65,6 +75,9 @@ internal sealed class SessionStream : Stream
 
     public bool IsDisposed => Volatile.Read(ref _disposed);
 
+    /// <summary>Why a connection is cut whose client has not taken what was written.</summary>
+    public const string NotRead = "the client has not read in time";
+
     /// <summary>Called once, with a close code, when the client has sent what may not be handed on; reads fail from then on.</summary>
     public Action<int>? Violated { get; set; }
 
@@ -72,16 +85,7 @@ internal sealed class SessionStream : Stream
     public long WriteDeadline => Volatile.Read(ref _writeDeadline);
 
     /// <summary>The same, and when it must have gone on with its frame.</summary>
-    public long Deadline
-    {
-        get
-        {
-            long deadline = WriteDeadline;
-            return _frameTimeout != 0 && _reading.IsPending && _frames.IsInsideFrame
-                ? Math.Min(deadline, _frames.ProgressAt + _frameTimeout)
-                : deadline;
-        }
-    }
+    public long Deadline => Math.Min(WriteDeadline, Volatile.Read(ref _readDeadline));
 
     /// <summary>Whether the client has ended its side, or the connection is lost.</summary>
     public bool HasEnded => Volatile.Read(ref _ended);
@@ -123,51 +127,26 @@ internal sealed class SessionStream : Stream
         }
 
         bool own = Loop.IsOnThread;
+        int n;
+        int violation;
         lock (_readGate)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_reading.IsPending)
-            {
-                throw new InvalidOperationException("There is a read already.");
-            }
-
-            if (_start < _end)
-            {
-                return new ValueTask<int>(TakeBuffered(buffer.Span));
-            }
-
-            // On the loop's thread its next step is to look at the socket anyway.
-            if (!own || _readFirst || Loop.IsLost)
-            {
-                int n = Receive(buffer.Span);
-                if (n is 0 or -2 && !own)
-                {
-                    Loop.Wake(); // it has to know of the end
-                }
-
-                if (n >= 0)
-                {
-                    return new ValueTask<int>(n);
-                }
-
-                if (n == -2 || Loop.IsLost)
-                {
-                    return ValueTask.FromException<int>(ConnectionLost());
-                }
-            }
-
-            _destination = buffer;
-            _mayReadFirst = own;
-            _frames.Resume();
-            _reading.Begin(inline: own);
+            n = ReadOrBegin(buffer, own);
+            violation = TakeViolation();
         }
 
-        if (!own)
+        Tell(violation);
+        if (!own && n <= 0)
         {
-            Loop.Wake();
+            Loop.Wake(); // it has to wait for more, or to know of the end
         }
 
-        return new ValueTask<int>(_reading, _reading.Version);
+        return n switch
+        {
+            >= 0 => new ValueTask<int>(n),
+            -2 => ValueTask.FromException<int>(ConnectionLost()),
+            _ => new ValueTask<int>(_reading, _reading.Version),
+        };
     }
 
     /// <inheritdoc/>
@@ -179,6 +158,7 @@ internal sealed class SessionStream : Stream
         }
 
         bool own = Loop.IsOnThread;
+        bool failed = false;
         lock (_writeGate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -188,7 +168,7 @@ internal sealed class SessionStream : Stream
             }
 
             // While more input is at hand its answers travel together.
-            int n = _session.Write(buffer.Span, gather: own && _start < _end);
+            int n = _session.Write(buffer.Span, gather: own && Volatile.Read(ref _isBuffered));
             if (n == buffer.Length)
             {
                 return default;
@@ -196,13 +176,17 @@ internal sealed class SessionStream : Stream
 
             if (n < 0 || Loop.IsLost)
             {
+                failed = true;
                 Volatile.Write(ref _ended, true);
-                return ValueTask.FromException(ConnectionLost());
             }
-
-            _source = buffer[n..];
-            StartWriteTimeout();
-            _writing.Begin(inline: own);
+            else
+            {
+                _source = buffer[n..];
+                StartWriteTimeout();
+                _writing.Begin(inline: own);
+                // A handler that awaits leaves its turn at once, and the loop waits for the client; one that blocks does not.
+                TryLater(own ? LongestPause : ShortestPause);
+            }
         }
 
         if (!own)
@@ -210,7 +194,7 @@ internal sealed class SessionStream : Stream
             Loop.Wake();
         }
 
-        return new ValueTask(_writing, _writing.Version);
+        return failed ? ValueTask.FromException(ConnectionLost()) : new ValueTask(_writing, _writing.Version);
     }
 
     /// <inheritdoc/>
@@ -251,6 +235,7 @@ internal sealed class SessionStream : Stream
     public bool CompleteRead(bool mayWait)
     {
         int n;
+        int violation;
         lock (_readGate)
         {
             if (!_reading.IsPending)
@@ -259,15 +244,16 @@ internal sealed class SessionStream : Stream
             }
 
             n = Receive(_destination.Span);
+            violation = TakeViolation();
             if (n == -1 && mayWait)
             {
                 return false;
             }
 
-            _destination = default;
-            _reading.Take();
+            EndRead();
         }
 
+        Tell(violation);
         if (n >= 0)
         {
             _reading.SetResult(n);
@@ -280,47 +266,14 @@ internal sealed class SessionStream : Stream
         return true;
     }
 
-    /// <summary>Sends more of a waiting write, if there is one.</summary>
-    public void CompleteWrite()
+    /// <summary>Sends more of a waiting write, if there is one. Not the loop alone calls it: see <see cref="TryWriteAgain"/>.</summary>
+    public void CompleteWrite() => CompleteWrite(mayWait: true);
+
+    /// <summary>Fails what still waits: the connection is lost.</summary>
+    public void FailPending()
     {
-        int n;
-        lock (_writeGate)
-        {
-            if (!_writing.IsPending)
-            {
-                return;
-            }
-
-            n = _session.Write(_source.Span, gather: false);
-            if (n >= 0 && n < _source.Length)
-            {
-                _source = _source[n..];
-                _writeProgress += n;
-                if (_writeProgress >= Progress)
-                {
-                    // It goes on reading: then it gets all, however large.
-                    StartWriteTimeout();
-                }
-
-                return;
-            }
-
-            if (n < 0)
-            {
-                Volatile.Write(ref _ended, true);
-            }
-
-            EndWrite();
-        }
-
-        if (n >= 0)
-        {
-            _writing.SetResult(n);
-        }
-        else
-        {
-            _writing.SetException(ConnectionLost());
-        }
+        CompleteWrite(mayWait: false);
+        CompleteRead(mayWait: false);
     }
 
     /// <summary>Forgets the connection; the client is given the time to hang up. On the connection's own thread.</summary>
@@ -352,8 +305,7 @@ internal sealed class SessionStream : Stream
                     read = _reading.IsPending;
                     if (read)
                     {
-                        _destination = default;
-                        _reading.Take();
+                        EndRead();
                     }
 
                     write = _writing.IsPending;
@@ -365,6 +317,7 @@ internal sealed class SessionStream : Stream
 
                 _start = _end = 0;
                 GiveBackBuffer();
+                _writeTimer?.Dispose();
             }
 
             if (AbortsWhenDisposed?.Invoke() ?? true)
@@ -390,6 +343,152 @@ internal sealed class SessionStream : Stream
 
     private static IOException ConnectionLost() => new("The connection is lost or over.");
 
+    /// <summary>Bytes, 0 at the end, -2 lost, -1: the read has begun and waits. Under the read gate.</summary>
+    private int ReadOrBegin(Memory<byte> buffer, bool own)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_reading.IsPending)
+        {
+            throw new InvalidOperationException("There is a read already.");
+        }
+
+        if (_start < _end)
+        {
+            return TakeBuffered(buffer.Span);
+        }
+
+        // On the loop's thread its next step is to look at the socket anyway.
+        if (!own || _readFirst || Loop.IsLost)
+        {
+            int n = Receive(buffer.Span);
+            if (n != -1)
+            {
+                return n;
+            }
+
+            if (Loop.IsLost)
+            {
+                return -2;
+            }
+        }
+
+        _destination = buffer;
+        _mayReadFirst = own;
+        _frames.Resume();
+        Volatile.Write(
+            ref _readDeadline, _frameTimeout != 0 && _frames.IsInsideFrame ? _frames.ProgressAt + _frameTimeout : long.MaxValue);
+        _reading.Begin(inline: own);
+        return -1;
+    }
+
+    /// <summary>Under the read gate.</summary>
+    private void EndRead()
+    {
+        _destination = default;
+        Volatile.Write(ref _readDeadline, long.MaxValue);
+        _reading.Take();
+    }
+
+    /// <param name="mayWait">Whether it may go on waiting when the client does not take all.</param>
+    private void CompleteWrite(bool mayWait)
+    {
+        int n;
+        lock (_writeGate)
+        {
+            if (!_writing.IsPending)
+            {
+                return;
+            }
+
+            n = _session.Write(_source.Span, gather: false);
+            if (n >= 0 && n < _source.Length)
+            {
+                _source = _source[n..];
+                _writeProgress += n;
+                if (_writeProgress >= Progress)
+                {
+                    // It goes on reading: then it gets all, however large.
+                    StartWriteTimeout();
+                }
+
+                if (mayWait)
+                {
+                    return;
+                }
+
+                n = -1;
+            }
+
+            if (n < 0)
+            {
+                Volatile.Write(ref _ended, true);
+            }
+
+            EndWrite();
+        }
+
+        if (n >= 0)
+        {
+            _writing.SetResult(n);
+        }
+        else if (mayWait)
+        {
+            _writing.SetException(ConnectionLost());
+        }
+        else
+        {
+            _writing.SetExceptionLater(ConnectionLost()); // what goes on from here must not hold up what else is failed
+        }
+    }
+
+    /// <summary>Under the write gate.</summary>
+    private void TryLater(int pause)
+    {
+        _writePause = pause;
+        if (_writeTimer is null)
+        {
+            // The timer outlives this write: it must not keep what belongs to the caller's flow.
+            using AsyncFlowControl flow = ExecutionContext.IsFlowSuppressed() ? default : ExecutionContext.SuppressFlow();
+            _writeTimer = new Timer(static stream => ((SessionStream)stream!).TryWriteAgain(), this, pause, Timeout.Infinite);
+        }
+        else
+        {
+            _writeTimer.Change(pause, Timeout.Infinite);
+        }
+    }
+
+    /// <summary>
+    /// Sends more of a waiting write while nobody else does, on the thread pool: a handler that blocks has the loop's turn, and what
+    /// others send to its client, or it itself, must not wait for it, nor the time-out.
+    /// </summary>
+    private void TryWriteAgain()
+    {
+        long left;
+        lock (_writeGate)
+        {
+            left = _source.Length;
+        }
+
+        CompleteWrite();
+        lock (_writeGate)
+        {
+            if (!_writing.IsPending)
+            {
+                return;
+            }
+
+            if (Environment.TickCount64 < WriteDeadline)
+            {
+                TryLater(_source.Length < left ? ShortestPause : Math.Min(_writePause * 2, LongestPause));
+                return;
+            }
+        }
+
+        Loop.Cut(NotRead);
+        CompleteWrite(mayWait: false);
+        Loop.Wake();
+    }
+
     private int TakeBuffered(Span<byte> destination)
     {
         int n = Math.Min(destination.Length, _end - _start);
@@ -409,6 +508,7 @@ internal sealed class SessionStream : Stream
         if (_buffer is { } buffer)
         {
             _buffer = null;
+            Volatile.Write(ref _isBuffered, false);
             ReceiveBuffers.Return(buffer);
         }
     }
@@ -427,6 +527,7 @@ internal sealed class SessionStream : Stream
         _start = 0;
         if (n > 0)
         {
+            Volatile.Write(ref _isBuffered, true);
             return TakeBuffered(destination);
         }
 
@@ -440,7 +541,8 @@ internal sealed class SessionStream : Stream
         inOrder = 0;
         if (_frames.Violation != 0)
         {
-            return Violate();
+            _violates = true;
+            return -2;
         }
 
         int n = _session.Read(destination);
@@ -457,15 +559,27 @@ internal sealed class SessionStream : Stream
 
         inOrder = _frames.Follow(destination[..n]);
         _readFirst |= _frames.Violation != 0; // to be told of without waiting for more
-        return inOrder == 0 ? Violate() : n;
+        _violates = inOrder == 0;
+        return _violates ? -2 : n;
     }
 
-    private int Violate()
+    /// <summary>The close code to be told of when the gate is left; 0: nothing, or told before. Under the read gate.</summary>
+    private int TakeViolation()
     {
-        Action<int>? violated = Violated;
-        Violated = null;
-        violated?.Invoke(_frames.Violation);
-        return -2;
+        int violation = _violates && !_toldOfViolation ? _frames.Violation : 0;
+        _toldOfViolation |= _violates;
+        return violation;
+    }
+
+    /// <summary>
+    /// Never under a gate: it closes .NET's WebSocket, whose lock is held by whoever disposes of this stream, who wants the gates.
+    /// </summary>
+    private void Tell(int violation)
+    {
+        if (violation != 0)
+        {
+            Violated?.Invoke(violation);
+        }
     }
 
     private static long Milliseconds(TimeSpan time) => time == Timeout.InfiniteTimeSpan ? 0 : (long)time.TotalMilliseconds;

@@ -68,15 +68,17 @@ internal sealed class SessionWebSocket : WebSocket
     /// <inheritdoc/>
     public override Task CloseAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
-        BeginClosing(closeStatus);
-        return _inner.CloseAsync(closeStatus, statusDescription, cancellationToken);
+        bool begins = _inner.State is WebSocketState.Open or WebSocketState.CloseReceived;
+        Task closing = _inner.CloseAsync(closeStatus, statusDescription, cancellationToken);
+        return begins ? Begun(closing, closeStatus) : closing;
     }
 
     /// <inheritdoc/>
     public override Task CloseOutputAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
-        BeginClosing(closeStatus);
-        return _inner.CloseOutputAsync(closeStatus, statusDescription, cancellationToken);
+        bool begins = _inner.State is WebSocketState.Open or WebSocketState.CloseReceived;
+        Task closing = _inner.CloseOutputAsync(closeStatus, statusDescription, cancellationToken);
+        return begins ? Begun(closing, closeStatus) : closing;
     }
 
     /// <inheritdoc/>
@@ -131,13 +133,16 @@ internal sealed class SessionWebSocket : WebSocket
         _inner.Dispose();
     }
 
-    private void BeginClosing(WebSocketCloseStatus status)
+    /// <summary>The client has so much time for its half, unless .NET has refused the call: then nothing was sent.</summary>
+    private Task Begun(Task closing, WebSocketCloseStatus status)
     {
-        if (_inner.State is WebSocketState.Open or WebSocketState.CloseReceived)
+        if (!closing.IsFaulted && !closing.IsCanceled)
         {
             LocalCode = (int)status;
             _loop.StartCloseTimeout(_closeTimeout);
         }
+
+        return closing;
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

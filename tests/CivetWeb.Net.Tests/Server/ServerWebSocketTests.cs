@@ -295,6 +295,86 @@ public sealed class ServerWebSocketTests
     }
 
     [Test]
+    public async Task A_close_that_NET_refuses_costs_the_client_nothing([Values] bool wholeClose)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(
+            s => s.MapWebSocket("/ws", async context =>
+            {
+                string tooLong = new('x', 124);
+                Assert.ThrowsAsync<ArgumentException>(() => wholeClose
+                    ? context.WebSocket.CloseAsync(WebSocketCloseStatus.NormalClosure, tooLong, default)
+                    : context.WebSocket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, tooLong, default));
+                await ServerEchoTests.EchoAsync(context);
+            }),
+            o => o.WebSockets.CloseTimeout = TimeSpan.FromMilliseconds(100));
+        using ClientWebSocket client = await server.ConnectAsync();
+        long start = Environment.TickCount64;
+        while (Environment.TickCount64 - start < 500)
+        {
+            await client.SendTextAsync("still here");
+            Assert.That(await client.ReceiveTextAsync(), Is.EqualTo("still here"));
+        }
+
+        await client.CloseNormallyAsync();
+    }
+
+    [Test]
+    public async Task A_loss_ends_sending_and_receiving_alike([Values] bool reset, [Values] bool fromThePool)
+    {
+        var waits = new TaskCompletionSource();
+        var failures = new TaskCompletionSource<Exception[]>();
+        await using RunningServer server = await RunningServer.StartAsync(
+            s => s.MapWebSocket("/ws", async context =>
+            {
+                Task<Exception> sending = null!, receiving = null!;
+                void Begin()
+                {
+                    sending = Failure(context.WebSocket.SendAsync(new byte[16 << 20].AsMemory(), WebSocketMessageType.Binary, true, default).AsTask());
+                    receiving = Failure(context.WebSocket.ReceiveAsync(new byte[10].AsMemory(), default).AsTask());
+                }
+
+                if (fromThePool)
+                {
+                    await Task.Run(Begin);
+                }
+                else
+                {
+                    Begin();
+                }
+
+                waits.SetResult();
+                failures.SetResult(await Task.WhenAll(sending, receiving));
+            }),
+            o => o.WebSockets.SendTimeout = Timeout.InfiniteTimeSpan);
+        using RawClient client = RawClient.Open(server.Port);
+        await waits.Task.WaitAsync(TestServer.Patience);
+        if (reset)
+        {
+            client.Socket.LingerState = new System.Net.Sockets.LingerOption(true, 0);
+            client.Socket.Close();
+        }
+        else
+        {
+            client.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+        }
+
+        Assert.That(await failures.Task.WaitAsync(TestServer.Patience), Is.All.InstanceOf<WebSocketException>().Or.InstanceOf<OperationCanceledException>());
+
+        static async Task<Exception> Failure(Task task)
+        {
+            try
+            {
+                await task;
+                return new InvalidOperationException("It has succeeded.");
+            }
+            catch (Exception e)
+            {
+                return e;
+            }
+        }
+    }
+
+    [Test]
     public async Task A_client_that_answers_no_ping_is_cut_off_and_one_that_does_stays()
     {
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket(
