@@ -1,8 +1,9 @@
 /* CivetWeb as it is, in C: its own WebSocket loop and mg_websocket_write, no
  * extension, compiled as the library is. What we are measured against.
  *
- *   stock_echo [--connections N] [--nodelay 0|1] [--certificate PEM]
+ *   stock_echo [--connections N] [--nodelay 0|1] [--certificate PEM] [--sleep MICROSECONDS]
  *
+ * --sleep: for so long each callback blocks before it answers.
  * Prints "port N" and runs until its standard input ends. */
 
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@
 
 #include "descriptors.h"
 
+static useconds_t sleep_us;
 static pthread_mutex_t members_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mg_connection **members;
 static int member_count, member_capacity;
@@ -27,6 +29,9 @@ echo(struct mg_connection *conn, int bits, char *data, size_t size, void *user_d
 	int opcode = bits & 0x0F;
 	(void)user_data;
 	if ((opcode == MG_WEBSOCKET_OPCODE_TEXT) || (opcode == MG_WEBSOCKET_OPCODE_BINARY)) {
+		if (sleep_us > 0) {
+			(void)usleep(sleep_us);
+		}
 		return mg_websocket_write(conn, opcode, data, size) > 0;
 	}
 	if (opcode == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE) {
@@ -99,6 +104,8 @@ main(int argc, char **argv)
 			nodelay = argv[i + 1];
 		} else if (strcmp(argv[i], "--certificate") == 0) {
 			certificate = argv[i + 1];
+		} else if (strcmp(argv[i], "--sleep") == 0) {
+			sleep_us = (useconds_t)atoi(argv[i + 1]);
 		}
 	}
 	raise_descriptor_limit();

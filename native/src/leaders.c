@@ -21,7 +21,15 @@
  * milliseconds, while any leader runs; one that is still in the same turn is late.
  * As long as one is, the watch takes events from the set too, and gives each to its
  * session's own thread. So what blocks holds up nobody, however many block, and
- * there are never more threads than sessions, leaders and one. */
+ * there are never more threads than sessions, leaders and one.
+ *
+ * Most of what blocks is over long before the watch looks: a query takes a millisecond.
+ * Hence turns are measured. One that has taken long and during which its thread has
+ * slept was a waste of a leader, and its session keeps its own thread for a while. To
+ * learn whether a thread has slept costs a call of the system, so that is only asked
+ * for some time after a turn that has taken long (preempted, it may be), and on the
+ * own thread, which is dear in any case. When most sessions are of that kind, new ones
+ * have to show that they are not before leaders run them. */
 
 typedef enum cwn_park_result {
 	CWN_PARK_OVER,    /* the deadline */
@@ -33,6 +41,7 @@ typedef enum cwn_park_result {
 
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 enum {
 	CWN_SEATS_PER_CHUNK = 1024,
@@ -42,7 +51,14 @@ enum {
 	CWN_HELP_MS = 50, /* the same while a turn is late and events wake the watch */
 	CWN_LATE_MS = 5, /* a turn that was seen twice, so far apart, holds up others */
 	CWN_OWN_WHEN_LATE = 64, /* turns after one that was late */
-	CWN_OWN_QUIET_MS = 50   /* the first turns are over when nothing comes for so long */
+	CWN_OWN_QUIET_MS = 50,  /* the first turns are over when nothing comes for so long */
+	CWN_LONG_US = 50,       /* a turn that takes so long may have blocked */
+	/* What a turn costs more on the own thread, about: after one that has blocked, those
+	 * there cost together as much as it has. */
+	CWN_OWN_COSTS_US = 4,
+	CWN_MAX_OWN_TURNS = 4096,
+	CWN_MIN_SUSPECT = 8, /* turns whose sleeps are counted after one that was long */
+	CWN_MAX_SUSPECT = 256
 };
 
 /* Turns before leaders run a session: a short connection has no more. Tests that want
@@ -68,8 +84,14 @@ struct cwn_seat {
 	uint64_t parked_until; /* 0: for ever */
 	uint64_t own_until;    /* at the beginning */
 	unsigned own_turns;    /* left before leaders may run it */
+	uint64_t began;        /* the turn, in microseconds; 0: not measured */
+	long slept;            /* how often its thread had, then; -1: not asked */
+	unsigned suspect;      /* turns left whose sleeps are counted */
+	unsigned suspect_for;  /* as many the next time: less when there was nothing */
 	uint32_t index;
-	bool armed; /* in the set, with events asked for */
+	bool known;  /* by its turns, whether it blocks */
+	bool blocks; /* it did, some time */
+	bool armed;  /* in the set, with events asked for */
 	bool added;
 	cwn_seat *next_free; /* under cwn_leaders.lock */
 };
@@ -90,10 +112,87 @@ static struct {
 	unsigned count;
 	cwn_leader leaders[CWN_MAX_LEADERS];
 	atomic_bool watch_sleeps;
+	atomic_int blocking; /* of the last sessions so much of 256 has blocked, about */
 	_Atomic(cwn_seat *) chunks[CWN_MAX_CHUNKS];
 	uint32_t used; /* seats ever */
 	cwn_seat *free;
 } cwn_leaders = {.lock = PTHREAD_MUTEX_INITIALIZER, .watch_wakes = PTHREAD_COND_INITIALIZER};
+
+static uint64_t
+cwn_now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* How often this thread has waited of its own accord. */
+static long
+cwn_times_slept(void)
+{
+	struct rusage usage;
+	return (getrusage(RUSAGE_THREAD, &usage) == 0) ? usage.ru_nvcsw : 0;
+}
+
+/* One more session is known to block, or not to. Two at once may count as one. */
+static void
+cwn_leaders_note_kind(bool blocks)
+{
+	int now = atomic_load_explicit(&cwn_leaders.blocking, memory_order_relaxed);
+	atomic_store_explicit(
+	    &cwn_leaders.blocking, now + ((blocks ? 256 : 0) - now) / 8, memory_order_relaxed);
+}
+
+static void
+cwn_seat_keep_own(cwn_seat *seat, unsigned turns)
+{
+	seat->own_until = 0;
+	if (seat->own_turns < turns) {
+		seat->own_turns = turns;
+	}
+}
+
+static void
+cwn_seat_turn_begins(cwn_seat *seat, bool counted)
+{
+	seat->slept = counted ? cwn_times_slept() : -1;
+	seat->began = cwn_now_us();
+}
+
+/* On the thread on which it began. True: it has blocked, and the own thread is to run
+ * the next ones. */
+static bool
+cwn_seat_turn_ends(cwn_seat *seat)
+{
+	uint64_t took, turns;
+	if (seat->began == 0) {
+		return false;
+	}
+	took = cwn_now_us() - seat->began;
+	seat->began = 0;
+	if ((took < CWN_LONG_US) || (seat->slept == -1) || (cwn_times_slept() == seat->slept)) {
+		if (seat->suspect > 0) {
+			if (--seat->suspect == 0) {
+				seat->suspect_for = (seat->suspect_for / 2 > CWN_MIN_SUSPECT)
+				                        ? seat->suspect_for / 2
+				                        : (unsigned)CWN_MIN_SUSPECT;
+			}
+		} else if ((took >= CWN_LONG_US) && (seat->slept == -1)) {
+			seat->suspect = seat->suspect_for;
+		}
+		return false;
+	}
+	seat->suspect = seat->suspect_for = CWN_MAX_SUSPECT;
+	seat->known = true;
+	if (!seat->blocks) {
+		seat->blocks = true;
+		cwn_leaders_note_kind(true);
+	}
+	turns = took / CWN_OWN_COSTS_US;
+	turns = (turns < CWN_OWN_WHEN_LATE) ? CWN_OWN_WHEN_LATE : turns;
+	cwn_seat_keep_own(seat, (turns > CWN_MAX_OWN_TURNS) ? (unsigned)CWN_MAX_OWN_TURNS : (unsigned)turns);
+	return true;
+}
 
 /* Giving a turn to the own thread. From then on this thread must not touch the seat. */
 static void
@@ -158,10 +257,19 @@ cwn_seat_park(cwn_seat *seat)
 	}
 }
 
-/* until_empty: the event says more than that there is input. */
+/* until_empty: the event says more than that there is input: the end, or urgent data,
+ * before which a receive stops as if nothing followed. */
 static void
 cwn_leader_run(cwn_leader *leader, cwn_seat *seat, bool until_empty)
 {
+	if (!seat->known) {
+		seat->known = true;
+		if (atomic_load_explicit(&cwn_leaders.blocking, memory_order_relaxed) > 128) {
+			cwn_seat_keep_own(seat, CWN_OWN_WHEN_LATE);
+			cwn_seat_give_back(seat);
+			return;
+		}
+	}
 	atomic_fetch_add(&leader->turns, 1);
 	if (atomic_load(&cwn_leaders.watch_sleeps)) {
 		pthread_mutex_lock(&cwn_leaders.lock);
@@ -170,9 +278,15 @@ cwn_leader_run(cwn_leader *leader, cwn_seat *seat, bool until_empty)
 	}
 	cwn_own_session = seat->session;
 	for (;;) {
-		int result = seat->run(seat->user_data, leader, until_empty);
+		int result;
+		bool blocked;
+		cwn_seat_turn_begins(seat, seat->suspect > 0);
+		result = seat->run(seat->user_data, leader, until_empty);
+		blocked = cwn_seat_turn_ends(seat);
 		if (atomic_load(&leader->late)) {
-			seat->own_turns = CWN_OWN_WHEN_LATE;
+			cwn_seat_keep_own(seat, CWN_OWN_WHEN_LATE);
+			result = CWN_TURN_OWN;
+		} else if (blocked) {
 			result = CWN_TURN_OWN;
 		}
 		if (result == CWN_TURN_OWN) {
@@ -205,7 +319,7 @@ cwn_leader_thread(void *argument)
 		if (cwn_leaders_wait(&event, -1)) {
 			cwn_seat *seat = cwn_seat_take(&event);
 			if (seat != NULL) {
-				cwn_leader_run(leader, seat, (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+				cwn_leader_run(leader, seat, (event.events & (uint32_t)~EPOLLIN) != 0);
 			}
 		}
 	}
@@ -293,8 +407,6 @@ cwn_leaders_wanted(void)
 static bool
 cwn_leaders_begin(void)
 {
-	pthread_attr_t attributes;
-	pthread_t thread;
 	unsigned wanted;
 	if (cwn_leaders.begun) {
 		return !cwn_leaders.failed;
@@ -305,20 +417,14 @@ cwn_leaders_begin(void)
 	if (cwn_leaders.epoll < 0) {
 		return false;
 	}
-	(void)pthread_attr_init(&attributes);
-	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	/* The watch last: without it nobody minds a callback that blocks. */
+	/* CivetWeb's own way gives them the stack that its threads have. The watch last:
+	 * without it nobody minds a callback that blocks. */
 	while ((cwn_leaders.count < wanted)
-	       && (pthread_create(&thread,
-	                          &attributes,
-	                          cwn_leader_thread,
-	                          &cwn_leaders.leaders[cwn_leaders.count])
-	           == 0)) {
+	       && (mg_start_thread(cwn_leader_thread, &cwn_leaders.leaders[cwn_leaders.count]) == 0)) {
 		cwn_leaders.count++;
 	}
-	cwn_leaders.failed = (cwn_leaders.count == 0)
-	                     || (pthread_create(&thread, &attributes, cwn_watch_thread, NULL) != 0);
-	(void)pthread_attr_destroy(&attributes);
+	cwn_leaders.failed =
+	    (cwn_leaders.count == 0) || (mg_start_thread(cwn_watch_thread, NULL) != 0);
 	return !cwn_leaders.failed;
 }
 
@@ -371,6 +477,10 @@ cwn_seat_begin(cwn_session *session,
 		seat->user_data = user_data;
 		seat->own_turns = cwn_own_at_first;
 		seat->own_until = cwn_now_ms() + CWN_OWN_QUIET_MS;
+		seat->began = 0;
+		seat->suspect = 0;
+		seat->suspect_for = CWN_MAX_SUSPECT;
+		seat->known = seat->blocks = false;
 		seat->armed = seat->added = false;
 	}
 	return seat;
@@ -384,6 +494,9 @@ cwn_seat_end(cwn_seat *seat)
 	}
 	if (seat->added) {
 		(void)epoll_ctl(cwn_leaders.epoll, EPOLL_CTL_DEL, seat->session->sock, NULL);
+	}
+	if (seat->known && !seat->blocks) {
+		cwn_leaders_note_kind(false);
 	}
 	seat->session = NULL;
 	seat->user_data = NULL;
@@ -461,11 +574,24 @@ cwn_seat_is_parked_for(const cwn_seat *seat, uint64_t deadline)
 	return (deadline == 0) || ((seat->parked_until != 0) && (seat->parked_until <= deadline));
 }
 
+/* A turn of the own thread begins. */
 static void
-cwn_seat_count_turn(cwn_seat *seat)
+cwn_seat_begin_turn(cwn_seat *seat)
 {
-	if ((seat != NULL) && (seat->own_turns > 0)) {
-		seat->own_turns--;
+	if (seat != NULL) {
+		if (seat->own_turns > 0) {
+			seat->own_turns--;
+		}
+		cwn_seat_turn_begins(seat, true);
+	}
+}
+
+/* It ends, if one has begun. */
+static void
+cwn_seat_end_turn(cwn_seat *seat)
+{
+	if (seat != NULL) {
+		(void)cwn_seat_turn_ends(seat);
 	}
 }
 
@@ -474,7 +600,7 @@ cwn_seat_count_turn(cwn_seat *seat)
 static cwn_park_result
 cwn_seat_wait(cwn_seat *seat, uint64_t deadline)
 {
-	static const uint32_t events = (uint32_t)(EPOLLIN | EPOLLRDHUP);
+	static const uint32_t events = (uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP);
 	uint64_t turn = atomic_load(&seat->turn);
 	bool waits = true;
 	if (!seat->armed && !cwn_seat_ask(seat, events)) {
@@ -556,7 +682,13 @@ cwn_seat_may_park(cwn_seat *seat, uint64_t *keep_until)
 }
 
 static void
-cwn_seat_count_turn(cwn_seat *seat)
+cwn_seat_begin_turn(cwn_seat *seat)
+{
+	(void)seat;
+}
+
+static void
+cwn_seat_end_turn(cwn_seat *seat)
 {
 	(void)seat;
 }

@@ -321,6 +321,7 @@ cwn_loop_step(cwn_loop *loop)
 {
 	cwn_session *session = loop->session;
 	uint64_t deadline;
+	bool alive;
 
 	cwn_loop_send_queue(loop);
 	deadline = cwn_loop_deadline(loop);
@@ -354,8 +355,10 @@ cwn_loop_step(cwn_loop *loop)
 			return true;
 		}
 	}
-	cwn_seat_count_turn(loop->seat);
-	return cwn_loop_receive(loop) != CWN_RECEIVE_OVER;
+	cwn_seat_begin_turn(loop->seat);
+	alive = cwn_loop_receive(loop) != CWN_RECEIVE_OVER;
+	cwn_seat_end_turn(loop->seat);
+	return alive;
 }
 
 /* One turn on a leader's thread. until_empty: not only as long as a full buffer says

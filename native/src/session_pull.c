@@ -237,6 +237,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 	if (((events & CWN_CAN_READ) != 0) && (atomic_load(&session->early_size) > 0)) {
 		return CWN_CAN_READ;
 	}
+	cwn_seat_end_turn(session->seat);
 	for (;;) {
 		struct mg_pollfd poller;
 		bool woken;
@@ -307,7 +308,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			result |= CWN_CAN_WRITE;
 		}
 		if (result != 0) {
-			cwn_seat_count_turn(session->seat);
+			cwn_seat_begin_turn(session->seat);
 			return result;
 		}
 	}

@@ -14,6 +14,7 @@ typedef struct leaders_test {
 	int meet;           /* so many */
 	int ended;
 	uintptr_t deep; /* where the stack was used */
+	size_t own_stack, leader_stack; /* bytes */
 } leaders_test;
 
 typedef struct leaders_session {
@@ -38,6 +39,20 @@ leaders_go_deep(leaders_test *t)
 	t->deep = (uintptr_t)deep;
 }
 
+static size_t
+leaders_stack_size(void)
+{
+	size_t size = 0;
+#if defined(__linux__)
+	pthread_attr_t attributes;
+	void *low;
+	CHECK_EQUAL(0, pthread_getattr_np(pthread_self(), &attributes));
+	CHECK_EQUAL(0, pthread_attr_getstack(&attributes, &low, &size));
+	(void)pthread_attr_destroy(&attributes);
+#endif
+	return size;
+}
+
 static int
 leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void *user)
 {
@@ -48,6 +63,9 @@ leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, v
 		atomic_fetch_add((s->own == (uintptr_t)pthread_self()) ? &s->t->own : &s->t->elsewhere, 1);
 		if ((size == 4) && (memcmp(data, "deep", 4) == 0)) {
 			leaders_go_deep(s->t);
+		}
+		if ((size == 4) && (memcmp(data, "size", 4) == 0)) {
+			*((s->own == (uintptr_t)pthread_self()) ? &s->t->own_stack : &s->t->leader_stack) = leaders_stack_size();
 		}
 		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
 			mg_sleep(1);
@@ -177,6 +195,123 @@ leaders_test_blocking(leaders_test *t)
 		leaders_warm(t, socks[i]);
 		leaders_end(t, socks[i]);
 	}
+}
+
+static void
+leaders_exchange(SOCKET sock, const char *text, int times)
+{
+	while (times-- > 0) {
+		leaders_send(sock, text);
+		leaders_expect(sock, text);
+	}
+}
+
+/* Callbacks that block for much less than the watch looks for: the own thread has such
+ * a session soon, and as long as it goes on. */
+static void
+leaders_test_naps(leaders_test *t)
+{
+#if defined(__linux__)
+	enum { NAPPERS = 16 };
+	SOCKET socks[NAPPERS], sock;
+	int i, elsewhere;
+
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	/* one to be suspected for, one to be found out by */
+	leaders_exchange(sock, "nap!", 2);
+	elsewhere = atomic_load(&t->elsewhere);
+	leaders_exchange(sock, "nap!", 10);
+	for (i = 0; i < 10; i++) {
+		leaders_exchange(sock, "good", 100); /* one in a hundred is enough */
+		leaders_exchange(sock, "nap!", 1);
+	}
+	CHECK_EQUAL(elsewhere, atomic_load(&t->elsewhere));
+	leaders_warm(t, sock); /* leaders have it again, some time */
+	leaders_end(t, sock);
+
+	/* rare naps are found out too */
+	sock = leaders_open(t);
+	leaders_warm(t, sock);
+	for (i = 0; (i < 10) && (elsewhere != atomic_load(&t->elsewhere)); i++) {
+		elsewhere = atomic_load(&t->elsewhere);
+		leaders_exchange(sock, "nap!", 1);
+		leaders_exchange(sock, "good", 50);
+	}
+	CHECK(i < 10);
+	leaders_end(t, sock);
+
+	/* when most sessions block, a new one has its own thread from the first nap on */
+	for (i = 0; i < NAPPERS; i++) {
+		sock = leaders_open(t);
+		leaders_exchange(sock, "nap!", 4);
+		leaders_end(t, sock);
+	}
+	sock = leaders_open(t);
+	mg_sleep(100); /* its first turns are over: a leader gets the event */
+	elsewhere = atomic_load(&t->elsewhere);
+	leaders_exchange(sock, "nap!", 8);
+	CHECK_EQUAL(elsewhere, atomic_load(&t->elsewhere));
+	leaders_end(t, sock);
+
+	/* and when most do not, leaders have a new one at once */
+	for (i = 0; i < NAPPERS; i++) {
+		socks[i] = leaders_open(t);
+		leaders_warm(t, socks[i]);
+		leaders_end(t, socks[i]);
+	}
+	sock = leaders_open(t);
+	mg_sleep(100);
+	elsewhere = atomic_load(&t->elsewhere);
+	leaders_exchange(sock, "good", 1);
+	CHECK_EQUAL(elsewhere + 1, atomic_load(&t->elsewhere));
+	leaders_end(t, sock);
+#else
+	(void)t;
+#endif
+}
+
+/* Urgent data ends a receive before all that is there has come. */
+static void
+leaders_test_urgent(leaders_test *t)
+{
+	int i;
+	for (i = 0; i < 50; i++) {
+		unsigned char frame[64];
+		SOCKET sock = leaders_open(t);
+		if (i % 2 == 0) {
+			leaders_warm(t, sock);
+		}
+		if (i % 4 < 2) {
+			leaders_send(sock, "nap!"); /* the others come while it is being handled */
+		}
+		/* The message, a byte that is not of the stream, another message. */
+		send_all(sock, frame, put_frame(frame, 0x81, "1st!", 4));
+		CHECK_EQUAL(1, send(sock, "!", 1, MSG_OOB));
+		leaders_send(sock, "last");
+		if (i % 4 < 2) {
+			leaders_expect(sock, "nap!");
+		}
+		leaders_expect(sock, "1st!");
+		leaders_expect(sock, "last");
+		leaders_end(t, sock);
+	}
+}
+
+/* A leader's stack is as large as the own thread's. */
+static void
+leaders_test_stack_size(leaders_test *t)
+{
+	SOCKET sock = leaders_open(t);
+	leaders_exchange(sock, "size", 1);
+	leaders_warm(t, sock);
+	leaders_exchange(sock, "size", 1);
+#if defined(__linux__)
+	CHECK(t->own_stack > 0);
+	/* glibc counts the guard page, and not for every thread */
+	CHECK(t->leader_stack + 64 * 1024 >= t->own_stack);
+#endif
+	leaders_end(t, sock);
 }
 
 /* What the own thread sees to comes in time though it is parked. */
@@ -338,6 +473,9 @@ test_leaders(void)
 	t.port = port.port;
 
 	leaders_test_blocking(&t);
+	leaders_test_stack_size(&t);
+	leaders_test_naps(&t);
+	leaders_test_urgent(&t);
 	leaders_test_parked(&t);
 	leaders_test_end_behind_message(&t);
 	t.options.keep_thread = 1;

@@ -17,7 +17,7 @@ const string Usage = """
                        managed bytes for each echoed message, counted
       aot [--repeat N]
                        EchoServer beside an echo of Kestrel's, both compiled natively: size, start, memory
-      serve NAME [--connections N] [--certificate PEM]
+      serve NAME [--connections N] [--certificate PEM] [--sleep MICROSECONDS] [--keep-threads]
                        one of the servers alone, until its standard input ends
 
     """;

@@ -72,6 +72,64 @@ public sealed class TurnsTests
         }
     }
 
+    /// <summary>Much shorter than what the watch of the leaders would notice.</summary>
+    [Test]
+    public async Task Who_blocks_for_a_millisecond_each_time_keeps_his_own_thread([Values] bool serverApi)
+    {
+        const int Clients = 12;
+        var threads = new ConcurrentDictionary<string, Thread>(); // by the message
+        using var server = new TestServer();
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            null,
+            null,
+            (c, bits, data, _) =>
+            {
+                if (bits != 1)
+                {
+                    return 1;
+                }
+
+                threads[Encoding.UTF8.GetString(data)] = Thread.CurrentThread;
+                Thread.Sleep(1);
+                return Http.WriteTextToWebSocket(c, data);
+            },
+            null);
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket("/ws", async context =>
+        {
+            await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+            {
+                threads[message.Text] = Thread.CurrentThread;
+                Thread.Sleep(1);
+                await context.WebSocket.SendAsync(message.Data, message.MessageType, true, context.Aborted);
+            }
+        }));
+        ClientWebSocket[] clients = new ClientWebSocket[Clients];
+        for (int i = 0; i < Clients; i++)
+        {
+            clients[i] = serverApi ? await running.ConnectAsync("/ws") : await server.ConnectAsync();
+        }
+
+        await Task.Delay(200); // their own threads' first turns are over
+        for (int n = 0; n < 40; n++)
+        {
+            for (int i = 0; i < Clients; i++)
+            {
+                await clients[i].SendTextAsync($"{i} {n}");
+                await clients[i].ReceiveTextAsync();
+            }
+        }
+
+        var last = Enumerable.Range(0, Clients).Select(i => Enumerable.Range(8, 32).Select(n => threads[$"{i} {n}"]).Distinct().ToArray()).ToArray();
+        Assert.That(last.Select(used => used.Length), Is.All.EqualTo(1), "threads of one client");
+        Assert.That(last.Select(used => used[0]).Distinct().Count(), Is.EqualTo(Clients), "threads of all clients");
+        foreach (ClientWebSocket client in clients)
+        {
+            client.Dispose();
+        }
+    }
+
     [Test]
     public async Task An_end_that_comes_with_the_last_message_is_noticed([Values] bool serverApi)
     {

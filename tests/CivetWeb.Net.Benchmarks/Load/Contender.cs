@@ -23,12 +23,16 @@ internal sealed record Contender(string Name, string About, params string[] Comm
     /// <summary>The cases it is measured in; null: all.</summary>
     public IReadOnlyList<string>? Cases { get; init; }
 
+    /// <summary>Only measured where callbacks block.</summary>
+    public bool IsForSleep { get; init; }
+
     /// <summary>Part of the list when no list is given.</summary>
     public bool IsDefault { get; init; } = true;
 
     public static IReadOnlyList<Contender> All { get; } =
     [
         new("callback", "CivetWeb.Net, callback API", "serve", "callback"),
+        new("callback-threads", "CivetWeb.Net, callback API, websocket_keep_thread=yes", "serve", "callback", "--keep-threads") { IsForSleep = true },
         new("server", "CivetWeb.Net, server API", "serve", "server"),
 
         // What projects of the SDK Microsoft.NET.Sdk.Web get unless they say otherwise.
@@ -44,5 +48,5 @@ internal sealed record Contender(string Name, string About, params string[] Comm
     public static Contender Parse(string name) =>
         All.FirstOrDefault(c => c.Name == name) ?? throw new FormatException($"There is no server '{name}': {string.Join(", ", All.Select(c => c.Name))}.");
 
-    public bool Takes(LoadCase load) => Cases?.Contains(load.Name, StringComparer.Ordinal) ?? true;
+    public bool Takes(LoadCase load) => (Cases?.Contains(load.Name, StringComparer.Ordinal) ?? true) && (load.Sleep > 0 || !IsForSleep);
 }

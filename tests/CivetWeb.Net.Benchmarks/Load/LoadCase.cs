@@ -19,6 +19,9 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
     /// <summary>Whether client and server share one CPU.</summary>
     public bool IsPinned { get; init; }
 
+    /// <summary>For how many microseconds each callback or handler blocks.</summary>
+    public int Sleep { get; init; }
+
     /// <summary>Part of --quick.</summary>
     public bool IsQuick { get; init; }
 
@@ -54,7 +57,10 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
         }
     }
 
-    /// <summary>One of <see cref="All"/>, or one made of its numbers: 9000x1x128 is 9,000 connections, 1 in flight, 128 bytes; idle-9000.</summary>
+    /// <summary>
+    /// One of <see cref="All"/>, or one made of its numbers: 9000x1x128 is 9,000 connections, 1 in flight, 128 bytes;
+    /// 256x1x128-sleep-5000 the same with 256 and 5 ms in each callback; idle-9000.
+    /// </summary>
     public static LoadCase Parse(string name)
     {
         bool isTls = name.StartsWith("tls-", StringComparison.Ordinal);
@@ -68,10 +74,13 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
             return new LoadCase(name, $"{silent} connections that are silent after one message", "idle", silent);
         }
 
-        int[] numbers = [.. name[(isTls ? 4 : 0)..].Split('x').Select(n => int.TryParse(n, CultureInfo.InvariantCulture, out int value) ? value : 0)];
+        string[] parts = name[(isTls ? 4 : 0)..].Split("-sleep-");
+        int sleep = 0;
+        bool sleeps = parts.Length == 2 && int.TryParse(parts[1], CultureInfo.InvariantCulture, out sleep) && sleep > 0;
+        int[] numbers = parts.Length > 1 && !sleeps ? [] : [.. parts[0].Split('x').Select(n => int.TryParse(n, CultureInfo.InvariantCulture, out int value) ? value : 0)];
         return numbers is [> 0, > 0, > 0]
-            ? new LoadCase(name, $"{numbers[0]} connections, {numbers[1]} in flight, {numbers[2]} bytes", "echo", numbers[0], numbers[1], numbers[2]) { IsTls = isTls }
-            : throw new FormatException($"There is no case '{name}': {string.Join(", ", All.Select(c => c.Name))}, or numbers such as 9000x1x128 or idle-9000.");
+            ? new LoadCase(name, $"{numbers[0]} connections, {numbers[1]} in flight, {numbers[2]} bytes{(sleeps ? $", {sleep} µs in each callback" : "")}", "echo", numbers[0], numbers[1], numbers[2]) { IsTls = isTls, Sleep = sleep }
+            : throw new FormatException($"There is no case '{name}': {string.Join(", ", All.Select(c => c.Name))}, or numbers such as 9000x1x128, 256x1x128-sleep-5000 or idle-9000.");
     }
 
     public static IReadOnlyList<LoadCase> All { get; } =
@@ -85,6 +94,7 @@ internal sealed record LoadCase(string Name, string About, string Mode, int Conn
         new("idle", "10,000 connections that are silent after one message", "idle", 10_000),
         new("churn", "32 clients that connect, have one message echoed, close, and again", "churn", 32),
         new("broadcast", "messages of 128 bytes to 1,000 clients, one after the other", "broadcast", 1000),
+        new("64x1-sleep", "as 64x1; each callback or handler blocks for 1 ms", "echo", 64) { Sleep = 1000 },
         new("tls-64x1", "as 64x1, over TLS", "echo", 64) { IsTls = true },
         new("tls-64x16", "as 64x16, over TLS", "echo", 64, 16) { IsTls = true },
         new("tls-8x65000", "as 8x65000, over TLS", "echo", 8, 1, 65000) { IsTls = true },

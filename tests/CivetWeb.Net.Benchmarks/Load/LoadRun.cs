@@ -52,6 +52,12 @@ internal sealed class LoadRun(LoadOptions options, string certificate)
 
         yield return "--connections";
         yield return load.Connections.ToString(CultureInfo.InvariantCulture);
+        if (load.Sleep > 0)
+        {
+            yield return "--sleep";
+            yield return load.Sleep.ToString(CultureInfo.InvariantCulture);
+        }
+
         if (load.IsTls)
         {
             yield return "--certificate";

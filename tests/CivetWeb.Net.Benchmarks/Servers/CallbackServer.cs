@@ -20,13 +20,18 @@ internal sealed class CallbackServer : IDisposable
             settings["ssl_certificate"] = options.Certificate;
         }
 
+        if (options.KeepsThreads)
+        {
+            settings["websocket_keep_thread"] = "yes";
+        }
+
         if (options.Connections > 200)
         {
             settings["num_threads"] = (options.Connections + 64).ToString(CultureInfo.InvariantCulture);
             settings["websocket_max_connections"] = (options.Connections + 16).ToString(CultureInfo.InvariantCulture);
         }
 
-        var callbacks = new Callbacks { InitContext = Map };
+        var callbacks = new Callbacks { InitContext = context => Map(context, options.Sleep) };
         _context = Http.StartServer(callbacks, settings);
     }
 
@@ -34,9 +39,13 @@ internal sealed class CallbackServer : IDisposable
 
     public void Dispose() => _context.Dispose();
 
-    private static void Map(Context context)
+    private static void Map(Context context, int sleep)
     {
-        Http.SetWebSocketHandler(context, "/echo", null, null, Echo, null);
+        Http.SetWebSocketHandler(context, "/echo", null, null, sleep == 0 ? Echo : (connection, bits, data, userData) =>
+        {
+            Blocking.Sleep(sleep);
+            return Echo(connection, bits, data, userData);
+        }, null);
         Http.SetWebSocketHandler(context, "/broadcast", null, Greet, Broadcast, null);
     }
 

@@ -11,7 +11,7 @@ internal static class EchoLoop
 {
     private const int FirstSize = 4096;
 
-    public static async Task RunAsync(WebSocket socket)
+    public static async Task RunAsync(WebSocket socket, int sleep = 0)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(FirstSize);
         int count = 0;
@@ -29,6 +29,7 @@ internal static class EchoLoop
                 count += result.Count;
                 if (result.EndOfMessage)
                 {
+                    Blocking.Sleep(sleep);
                     await socket.SendAsync(buffer.AsMemory(0, count), result.MessageType, true, CancellationToken.None);
                     count = 0;
                 }

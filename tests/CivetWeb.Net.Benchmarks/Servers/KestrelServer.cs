@@ -31,7 +31,7 @@ internal sealed class KestrelServer : IDisposable
         var group = new BroadcastGroup();
         _application = builder.Build();
         _application.UseWebSockets();
-        _application.Map("/echo", (HttpContext context) => AcceptAsync(context, EchoLoop.RunAsync));
+        _application.Map("/echo", (HttpContext context) => AcceptAsync(context, socket => EchoLoop.RunAsync(socket, options.Sleep)));
         _application.Map("/broadcast", (HttpContext context) => AcceptAsync(context, group.RunAsync));
         _application.StartAsync().GetAwaiter().GetResult();
         Port = new Uri(_application.Urls.First()).Port;

@@ -21,7 +21,7 @@ internal sealed class ServerApiServer : IDisposable
 
         var group = new BroadcastGroup();
         _server = new CivetWebServer(settings);
-        _server.MapWebSocket("/echo", context => EchoLoop.RunAsync(context.WebSocket));
+        _server.MapWebSocket("/echo", context => EchoLoop.RunAsync(context.WebSocket, options.Sleep));
         _server.MapWebSocket("/broadcast", context => group.RunAsync(context.WebSocket));
         _server.StartAsync().GetAwaiter().GetResult();
     }
