@@ -163,6 +163,11 @@ CWN_API int cwn_peer_address(const struct mg_connection *conn, char *text, size_
 /* The server's side of the connection, likewise. */
 CWN_API int cwn_local_address(const struct mg_connection *conn, char *text, size_t size);
 
+/* 1 when the client has connected to a socket that listens on a loopback address, so
+ * that it is on this machine; also when that cannot be told. 0 for a Unix domain
+ * socket, and for one that listens on all addresses, whichever was used. */
+CWN_API int cwn_is_on_loopback(const struct mg_connection *conn);
+
 /* 1 when the connection can serve another request after this one. */
 CWN_API int cwn_can_keep_alive(const struct mg_connection *conn);
 

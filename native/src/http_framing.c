@@ -23,23 +23,6 @@ cwn_rest_of_head(const struct mg_connection *conn)
 	return NULL;
 }
 
-/* Whether one of the header lines says where the request ends, or could. The
- * head ends with a NUL. */
-static bool
-cwn_has_framing(const char *line)
-{
-	while (*line != 0) {
-		if ((*line == ' ') || (*line == '\t')
-		    || (mg_strncasecmp(line, "Content-Length", 14) == 0)
-		    || (mg_strncasecmp(line, "Transfer-Encoding", 17) == 0)) {
-			return true;
-		}
-		line += strcspn(line, "\n");
-		line += strspn(line, "\r\n");
-	}
-	return false;
-}
-
 /* A space before the colon: CivetWeb drops it, others drop the header. */
 static bool
 cwn_has_space_before_colon(const struct mg_header *header)
@@ -95,7 +78,9 @@ cwn_check_framing(struct mg_connection *conn)
 	if ((rest != NULL) && (info->num_headers < MG_MAX_HEADERS)) {
 		return cwn_refuse_framing(conn, "A header is malformed.\n");
 	}
-	if ((rest != NULL) && cwn_has_framing(rest)) {
+	if (rest != NULL) {
+		/* Not only a length could be among them: Host, Origin, Authorization,
+		 * X-Forwarded-For. What is not seen would not be asked for. */
 		return cwn_refuse(conn, 431, NULL, "There are too many headers.\n");
 	}
 	for (i = 0; i < info->num_headers; i++) {

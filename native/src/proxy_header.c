@@ -275,6 +275,57 @@ cwn_local_address(const struct mg_connection *conn, char *text, size_t size)
 	return (address.sa.sa_family == AF_UNIX) ? 0 : ntohs(USA_IN_PORT_UNSAFE(&address));
 }
 
+/* Whether it is an address that only programs on this machine reach. */
+static bool
+cwn_is_loopback(const union usa *address)
+{
+	static const unsigned char mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127};
+	if (address->sa.sa_family == AF_INET) {
+		return (ntohl(address->sin.sin_addr.s_addr) >> 24) == 127;
+	}
+	return (address->sa.sa_family == AF_INET6)
+	       && (IN6_IS_ADDR_LOOPBACK(&address->sin6.sin6_addr)
+	           || (memcmp(&address->sin6.sin6_addr, mapped, sizeof(mapped)) == 0));
+}
+
+static bool
+cwn_is_any(const union usa *address)
+{
+	return (address->sa.sa_family == AF_INET)
+	           ? (address->sin.sin_addr.s_addr == INADDR_ANY)
+	           : ((address->sa.sa_family == AF_INET6)
+	              && IN6_IS_ADDR_UNSPECIFIED(&address->sin6.sin6_addr));
+}
+
+CWN_API int
+cwn_is_on_loopback(const struct mg_connection *conn)
+{
+	const union usa *local;
+	bool open = false;
+	unsigned i;
+	if (conn == NULL) {
+		return 1;
+	}
+	local = &conn->client.lsa;
+	if (!cwn_is_loopback(local)) {
+		/* Without an address it is a Unix domain socket, or nobody knows. */
+		return (local->sa.sa_family != AF_INET) && (local->sa.sa_family != AF_INET6)
+		       && (local->sa.sa_family != AF_UNIX);
+	}
+	for (i = 0; i < conn->phys_ctx->num_listening_sockets; i++) {
+		const union usa *listener = &conn->phys_ctx->listening_sockets[i].lsa;
+		if ((listener->sa.sa_family != local->sa.sa_family)
+		    || (USA_IN_PORT_UNSAFE(listener) != USA_IN_PORT_UNSAFE(local))) {
+			continue;
+		}
+		if (cwn_is_loopback(listener)) {
+			return 1;
+		}
+		open = open || cwn_is_any(listener);
+	}
+	return !open;
+}
+
 CWN_API int
 cwn_read_proxy_header(struct mg_connection *conn)
 {

@@ -74,5 +74,8 @@ public sealed class Callbacks
     /// </summary>
     public Action<Exception, string>? UnhandledException { get; set; }
 
+    /// <summary>A request was refused before any callback: with that status, for that reason. Null: it goes to <see cref="LogMessage"/>.</summary>
+    internal Action<RequestInfo, int, string>? RequestRefused { get; set; }
+
     internal Callbacks Clone() => (Callbacks)MemberwiseClone();
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Net;
 using System.Text;
 using System.Threading;
@@ -257,6 +258,12 @@ public sealed partial class Connection
             return NativeRequest.Refuse(native, 503, null, "The server's threads have too little stack.\n");
         }
 
+        (int refused, string reason) = CheckAccess(native);
+        if (refused != 0)
+        {
+            return RefuseAccess(native, refused, reason);
+        }
+
         RequestCallback? callback = Context.Callbacks.BeginRequest;
         if (callback is null)
         {
@@ -334,7 +341,7 @@ public sealed partial class Connection
                 return NativeRequest.Refuse(native, 404, null, "There is no WebSocket at this path.\n");
             }
 
-            if (!Context.Settings.IsOriginAllowed(info.GetHeader("Origin")))
+            if (Context.Settings.Origins is { } origins && !origins.Allows(info))
             {
                 return NativeRequest.Refuse(native, 403, null, "This origin is not allowed.\n");
             }
@@ -444,6 +451,40 @@ public sealed partial class Connection
     {
         Context.ReportException(exception, callback);
         SendClose(1011, []);
+    }
+
+    /// <summary>Whether the request may reach anybody, by the host it asks for and by who it comes from.</summary>
+    private (int Status, string Reason) CheckAccess(nint native)
+    {
+        HostPolicy policy = Context.Settings.Hosts;
+        if (!policy.IsEverything && (!policy.IsDefault || NativeRequest.IsOnLoopback(native)))
+        {
+            (List<string> hosts, string target) = NativeRequest.ReadHosts(native);
+            (int Status, string Reason) answer = policy.Check(hosts, target);
+            if (answer.Status != 0)
+            {
+                return answer;
+            }
+        }
+
+        return Context.Settings.TrustedProxies is not null && RequestInfoReader.Read(native, Context, _peer, Data) is { IsClientUnknown: true }
+            ? (400, "X-Forwarded-For does not tell the client's address.")
+            : default;
+    }
+
+    private int RefuseAccess(nint native, int status, string reason)
+    {
+        using CallbackScope scope = CallbackScope.Enter();
+        BeginUse(native);
+        try
+        {
+            Context.ReportRefusal(Info, status, reason);
+            return NativeRequest.Refuse(native, status, null, reason + "\n");
+        }
+        finally
+        {
+            EndUse();
+        }
     }
 
     private static int? NullIfZero(int code) => code == 0 ? null : code;

@@ -288,6 +288,19 @@ public sealed class Context : IDisposable
     /// <summary>A message of the library's own, where CivetWeb's go.</summary>
     internal void Log(string message) => HandleLogMessage(null, message);
 
+    /// <summary>A request was refused before anybody saw it.</summary>
+    internal void ReportRefusal(RequestInfo request, int status, string reason)
+    {
+        if (Callbacks.RequestRefused is { } callback)
+        {
+            callback(request, status, reason);
+        }
+        else
+        {
+            Log($"Refused {new ServerLogText(request.Method)} {new ServerLogText(request.LocalUri)} from {new ServerLogText(request.RemoteAddress)}, host {new ServerLogText(request.GetHeader("Host"))}, with {status}: {reason}");
+        }
+    }
+
     internal void ReportException(Exception exception, string callback)
     {
         try

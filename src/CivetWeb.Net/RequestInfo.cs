@@ -40,6 +40,12 @@ public sealed class RequestInfo
     /// <summary>The address of whoever made the connection, be it the client or a proxy; <c>*</c> for a Unix domain socket.</summary>
     public string PeerAddress { get; internal init; } = "";
 
+    /// <summary>Whether a trusted proxy says by X-Forwarded-For who the client is.</summary>
+    internal bool IsForwarded { get; init; }
+
+    /// <summary>Whether it says so in a way that nobody understands: such a request reaches no callback.</summary>
+    internal bool IsClientUnknown { get; init; }
+
     /// <summary>The client's port; 0 when its address comes from an <c>X-Forwarded-For</c> header.</summary>
     public int RemotePort { get; internal init; }
 

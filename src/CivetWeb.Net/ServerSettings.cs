@@ -27,6 +27,7 @@ internal sealed class ServerSettings
         "websocket_max_message_size", "websocket_ping_interval_ms", "websocket_pong_timeout_ms", "websocket_frame_timeout_ms",
         "websocket_send_timeout_ms", "websocket_close_timeout_ms", "websocket_max_queue_size", "websocket_max_connections",
         "websocket_max_connections_per_address", "websocket_allowed_origins", "websocket_keep_thread", "trusted_proxies", "proxy_protocol",
+        "allowed_hosts",
     ];
 
     /// <summary>Where CivetWeb's default serves the careless rather than the careful.</summary>
@@ -44,7 +45,6 @@ internal sealed class ServerSettings
     ];
 
     private readonly Dictionary<string, string> _values;
-    private readonly string[]? _origins;
 
     private ServerSettings(Dictionary<string, string> values, bool hasCertificate)
     {
@@ -55,9 +55,8 @@ internal sealed class ServerSettings
         int reserve = threads == 1 ? 0 : Math.Min(threads - 1, Math.Max(2, threads / 10));
         MaxConnections = (int)Number("websocket_max_connections", threads - reserve, 1, threads);
         MaxConnectionsPerAddress = (int)Number("websocket_max_connections_per_address", MaxConnections, 1, MaxThreads);
-        _origins = values.TryGetValue("websocket_allowed_origins", out string? origins)
-            ? origins.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
-            : null;
+        Origins = ReadOrigins();
+        Hosts = HostPolicy.Parse(values.GetValueOrDefault("allowed_hosts"));
         DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
         UsesTls = CheckPorts(values["listening_ports"], hasCertificate);
         TrustedProxies = TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies"));
@@ -88,9 +87,11 @@ internal sealed class ServerSettings
     /// <summary>What goes to CivetWeb.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> NativeOptions { get; }
 
-    /// <summary>Whether a WebSocket may be opened by a page of that origin; null when the client sent none.</summary>
-    public bool IsOriginAllowed(string? origin) =>
-        _origins is null || origin is null || Array.Exists(_origins, o => o == "*" || string.Equals(o, origin, StringComparison.OrdinalIgnoreCase));
+    /// <summary>Whose pages may open a WebSocket; null: everybody's.</summary>
+    public OriginPolicy? Origins { get; }
+
+    /// <summary>For which hosts requests are answered.</summary>
+    public HostPolicy Hosts { get; }
 
     /// <summary>Checks the options.</summary>
     /// <param name="options">Names and values.</param>
@@ -284,6 +285,19 @@ internal sealed class ServerSettings
         {
             throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {Longest} bytes.");
         }
+    }
+
+    private OriginPolicy? ReadOrigins()
+    {
+        if (!_values.TryGetValue("websocket_allowed_origins", out string? text))
+        {
+            return null;
+        }
+
+        string[] origins = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return Array.Find(origins, origin => !OriginPolicy.IsEntry(origin)) is { } wrong
+            ? throw OptionError.Create($"Option 'websocket_allowed_origins' is '{text}', but '{wrong}' is not {OriginPolicy.Allowed}.")
+            : new OriginPolicy(origins);
     }
 
     private bool ReadProxyProtocol()

@@ -2,16 +2,12 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 
 namespace CivetWeb.Net;
 
 /// <summary>The proxies whose word about a client's address is taken (option <c>trusted_proxies</c>).</summary>
 internal sealed class TrustedProxies
 {
-    /// <summary>What CivetWeb calls the peer on a Unix domain socket.</summary>
-    private const string UnixPeer = "*";
-
     private readonly List<IPNetwork> _networks = [];
     private bool _unix;
 
@@ -35,7 +31,7 @@ internal sealed class TrustedProxies
             {
                 proxies._unix = true;
             }
-            else if (TryParseNetwork(entry, out IPNetwork network))
+            else if (SocketAddresses.TryParseNetwork(entry, out IPNetwork network))
             {
                 proxies._networks.Add(network);
             }
@@ -52,22 +48,25 @@ internal sealed class TrustedProxies
     /// <summary>Whether it is one of them: an address as CivetWeb writes it.</summary>
     public bool Contains(string address)
     {
-        if (address == UnixPeer)
+        if (address == SocketAddresses.UnixText)
         {
             return _unix;
         }
 
         int scope = address.IndexOf('%', StringComparison.Ordinal);
-        return TryParseAddress(scope < 0 ? address : address.AsSpan(0, scope), out IPAddress ip) && Contains(ip);
+        return SocketAddresses.TryParseAddress(scope < 0 ? address : address.AsSpan(0, scope), out IPAddress ip) && Contains(ip);
     }
 
     /// <summary>
     /// The client's address by the X-Forwarded-For headers: from the right, the first that is no proxy of ours. What is
-    /// left of it is hearsay. Null when there is nothing usable.
+    /// left of it is hearsay.
     /// </summary>
-    public string? FindClient(KeyValuePair<string, string>[] headers)
+    /// <param name="headers">The headers.</param>
+    /// <param name="client">Null when the proxy says nothing.</param>
+    /// <returns>False when a proxy of ours names a client that is no address: then nobody knows who it is.</returns>
+    public bool TryFindClient(KeyValuePair<string, string>[] headers, out string? client)
     {
-        IPAddress? client = null;
+        client = null;
         for (int i = headers.Length - 1; i >= 0; i--)
         {
             if (!string.Equals(headers[i].Key, "X-Forwarded-For", StringComparison.OrdinalIgnoreCase))
@@ -76,30 +75,32 @@ internal sealed class TrustedProxies
             }
 
             ReadOnlySpan<char> rest = headers[i].Value;
-            while (true)
+            int comma;
+            do
             {
-                int comma = rest.LastIndexOf(',');
-                if (!TryParseNode(rest[(comma + 1)..].Trim(" \t"), out IPAddress address))
+                comma = rest.LastIndexOf(',');
+                ReadOnlySpan<char> node = rest[(comma + 1)..].Trim(" \t");
+                rest = rest[..Math.Max(comma, 0)];
+                if (node.IsEmpty)
                 {
-                    return client?.ToString();
+                    continue; // RFC 9110, section 5.6.1.2
                 }
 
-                client = address;
+                if (!TryParseNode(node, out IPAddress address))
+                {
+                    return false;
+                }
+
+                client = address.ToString();
                 if (!Contains(address))
                 {
-                    return client.ToString();
+                    return true;
                 }
-
-                if (comma < 0)
-                {
-                    break;
-                }
-
-                rest = rest[..comma];
             }
+            while (comma >= 0);
         }
 
-        return client?.ToString();
+        return true;
     }
 
     private bool Contains(IPAddress address)
@@ -113,36 +114,6 @@ internal sealed class TrustedProxies
         }
 
         return false;
-    }
-
-    private static bool TryParseNetwork(string entry, out IPNetwork network)
-    {
-        network = default;
-        int slash = entry.IndexOf('/', StringComparison.Ordinal);
-        if (!TryParseAddress(slash < 0 ? entry : entry.AsSpan(0, slash), out IPAddress address, out bool mapped))
-        {
-            return false;
-        }
-
-        int bits = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
-        int prefix = bits;
-        if (slash >= 0)
-        {
-            if (!int.TryParse(entry.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out prefix))
-            {
-                return false;
-            }
-
-            prefix -= mapped ? 96 : 0;
-        }
-
-        // .NET clears bits beyond the prefix in silence; here they are a mistake.
-        if (prefix < 0 || prefix > bits || !IPNetwork.TryParse($"{address}/{prefix}", out network) || !network.BaseAddress.Equals(address))
-        {
-            return false;
-        }
-
-        return true;
     }
 
     /// <summary>One entry of X-Forwarded-For: an address, perhaps with a port; an IPv6 address perhaps in brackets.</summary>
@@ -172,28 +143,6 @@ internal sealed class TrustedProxies
             port = node[(colon + 1)..];
         }
 
-        return TryParseAddress(host, out address) && ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-    }
-
-    private static bool TryParseAddress(ReadOnlySpan<char> text, out IPAddress address) => TryParseAddress(text, out address, out _);
-
-    private static bool TryParseAddress(ReadOnlySpan<char> text, out IPAddress address, out bool mapped)
-    {
-        mapped = false;
-        address = IPAddress.None;
-        if (text.ContainsAny("[]%/") || !IPAddress.TryParse(text, out IPAddress? ip))
-        {
-            return false;
-        }
-
-        if (ip.AddressFamily == AddressFamily.InterNetwork)
-        {
-            address = ip;
-            return text.SequenceEqual(ip.ToString()); // .NET also reads 127.1 and 0x7f000001
-        }
-
-        mapped = ip.IsIPv4MappedToIPv6;
-        address = mapped ? ip.MapToIPv4() : ip;
-        return true;
+        return SocketAddresses.TryParseAddress(host, out address) && ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
 }

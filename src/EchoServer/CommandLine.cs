@@ -157,7 +157,7 @@ internal sealed record CommandLine
     {
         foreach (string origin in text.Split(',', StringSplitOptions.TrimEntries))
         {
-            bool valid = origin is "*" or "null"
+            bool valid = origin is "*"
                 || (Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri)
                     && origin.Contains("://", StringComparison.Ordinal)
                     && !origin.EndsWith('/')

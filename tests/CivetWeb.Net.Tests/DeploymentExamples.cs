@@ -65,6 +65,7 @@ internal static class DeploymentExamples
         var options = new CivetWebServerOptions
         {
             Listen = { "http://127.0.0.1:8080" },
+            AllowedHosts = { "example.org" },
             TrustedProxies = { "127.0.0.1" },
         };
         #endregion
@@ -92,6 +93,7 @@ internal static class DeploymentExamples
         var options = new CivetWebServerOptions
         {
             Listen = { "http://127.0.0.1:8080" },
+            AllowedHosts = { "example.org" },
             TrustedProxies = { "127.0.0.1" },
             ProxyProtocol = true,
         };
@@ -107,6 +109,7 @@ internal static class DeploymentExamples
         [
             "listening_ports", "127.0.0.1:8080",
             "trusted_proxies", "127.0.0.1",
+            "allowed_hosts", "example.org",
             "websocket_allowed_origins", "https://example.org",
         ];
         #endregion

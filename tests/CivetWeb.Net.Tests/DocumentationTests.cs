@@ -350,7 +350,7 @@ internal sealed partial class DocumentationTests
         return names;
     }
 
-    [GeneratedRegex(@"websocket_[a-z_]+|trusted_proxies|proxy_protocol")]
+    [GeneratedRegex(@"websocket_[a-z_]+|allowed_hosts|trusted_proxies|proxy_protocol")]
     private static partial Regex OwnOption();
 
     [GeneratedRegex(@"\d+")]

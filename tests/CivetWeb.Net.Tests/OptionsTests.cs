@@ -225,6 +225,17 @@ public sealed class OptionsTests
             Throws.ArgumentException.Or.InstanceOf<CivetWebException>().Or.InstanceOf<SocketException>());
     }
 
+    [TestCase("8080sr")]
+    [TestCase("8080rs")]
+    [TestCase("8080ss")]
+    [TestCase("8080s r")]
+    [TestCase("s")]
+    public void A_port_has_one_mark_at_most(string port)
+    {
+        ArgumentException error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, ["listening_ports", port]))!;
+        Assert.That(error.Message, Does.StartWith($"'{port}' in option 'listening_ports' is not a port"));
+    }
+
     [TestCase(-1)]
     [TestCase(65536)]
     public void A_port_number_out_of_range_is_refused(int port)
@@ -235,6 +246,9 @@ public sealed class OptionsTests
 
     [TestCase("/tmp/app1server.sock")]
     [TestCase("/tmp/2r")]
+    [TestCase("/1r")]
+    [TestCase("1r")]
+    [TestCase("1s")]
     public void A_path_that_CivetWeb_would_take_for_a_TLS_port_is_refused(string path)
     {
         ArgumentException? error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, "x" + path));
@@ -457,6 +471,12 @@ public sealed class OptionsTests
     [TestCase("https://a.example", "http://a.example", false)]
     [TestCase("https://a.example", "https://a.example:444", false)]
     [TestCase("https://a.example", "https://a.example.evil", false)]
+    [TestCase("https://a.example", "https://a.example:443", true)]
+    [TestCase("http://a.example:80", "http://a.example", true)]
+    [TestCase("http://[0:0::1]:8080", "http://[::1]:8080", true)]
+    [TestCase("https://a.example", "https://a.example/", false)]
+    [TestCase("https://a.example", "https://a.example\r\nOrigin: https://b.example", false, Description = "two")]
+    [TestCase("*", "https://a.example\r\nOrigin: https://a.example", false, Description = "two")]
     [TestCase("https://a.example", "null", false)]
     [TestCase("https://a.example", "", false)]
     [TestCase("https://a.example, https://b.example:8443", "https://b.example:8443", true)]
@@ -477,6 +497,17 @@ public sealed class OptionsTests
 
         client.ReadToEnd();
         Assert.That(echo.Connects, Is.EqualTo(expected ? 1 : 0));
+    }
+
+    [TestCase("a.example")]
+    [TestCase("https://a.example/")]
+    [TestCase("https://a.example, null")]
+    [TestCase("https://*.example")]
+    [TestCase("https://a.example:65536")]
+    public void What_is_no_origin_is_refused(string origins)
+    {
+        ArgumentException refusal = Refused("websocket_allowed_origins", origins);
+        Assert.That(refusal.Message, Does.Contain("'websocket_allowed_origins'").And.Contain($"'{origins.Split(',')[^1].Trim()}'"));
     }
 
     // ---- overloads ----

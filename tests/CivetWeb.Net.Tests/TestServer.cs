@@ -27,7 +27,12 @@ internal sealed class TestServer : IDisposable
     public TestServer(Callbacks callbacks, params (string Name, string Value)[] options)
     {
         callbacks.UnhandledException ??= (exception, _) => _exceptions.Enqueue(exception);
-        var all = new Dictionary<string, string> { ["listening_ports"] = "127.0.0.1:0", ["num_threads"] = "64" };
+        var all = new Dictionary<string, string>
+        {
+            ["listening_ports"] = "127.0.0.1:0",
+            ["num_threads"] = "64",
+            ["allowed_hosts"] = "*", // tests name the host they like; HostTests are about who is refused
+        };
         foreach ((string name, string value) in options)
         {
             all[name] = value;

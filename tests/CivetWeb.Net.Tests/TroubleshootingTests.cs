@@ -26,6 +26,8 @@ internal sealed partial class TroubleshootingTests
 {
     private static readonly Dictionary<string, string> Quoted = ReadQuoted();
 
+    private static readonly string OtherHost = RawClient.UpgradeRequest().Replace("localhost", "example.org", StringComparison.Ordinal);
+
     private static readonly Dictionary<string, Func<Task<string>>> Provoked = new()
     {
         ["refused"] = RefusedAsync,
@@ -37,6 +39,8 @@ internal sealed partial class TroubleshootingTests
         ["socket-in-use"] = SocketInUseAsync,
         ["origin"] = () => RefusedHandshakeAsync(RawClient.UpgradeRequest("/ws", "Origin: https://example.com\r\n")),
         ["origin-log"] = () => LoggedAsync(22, server => Exchange(server, RawClient.UpgradeRequest("/ws", "Origin: https://example.com\r\n"))),
+        ["host"] = () => RefusedHandshakeAsync(OtherHost, Loopback),
+        ["host-log"] = () => LoggedAsync(11, server => Exchange(server, OtherHost), Loopback),
         ["no-path"] = () => RefusedHandshakeAsync(RawClient.UpgradeRequest("/elsewhere")),
         ["dropped-upgrade"] = () => RefusedHandshakeAsync("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\n\r\n"),
         ["half-upgrade"] = () => RefusedHandshakeAsync("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n"),
@@ -89,6 +93,7 @@ internal sealed partial class TroubleshootingTests
         ["body-too-large"] = () => AnsweredAsync("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n", options => options.MaxRequestBodySize = 1000),
         ["body-too-slow"] = () => AnsweredAsync("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n", options => options.RequestTimeout = TimeSpan.FromMilliseconds(200)),
         ["head-too-large"] = () => AnsweredAsync($"GET / HTTP/1.1\r\nHost: x\r\nX: {new string('x', 2000)}\r\nConnection: close\r\n\r\n", options => options.MaxRequestHeadSize = 1024),
+        ["too-many-headers"] = () => AnsweredAsync($"GET / HTTP/1.1\r\nHost: x\r\n{string.Concat(Enumerable.Repeat("X: x\r\n", 64))}\r\n", _ => { }),
         ["body-log"] = () => LoggedAsync(
             11, server => Exchange(server, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n"), options => options.MaxRequestBodySize = 1000),
         ["raw-option"] = () => StartFailsAsync(options => options.DangerousRawOptions["num_threads"] = "512"),
@@ -171,9 +176,11 @@ internal sealed partial class TroubleshootingTests
 
     // ---- handshakes ----
 
-    private static async Task<string> RefusedHandshakeAsync(string request)
+    private static void Loopback(CivetWebServerOptions options) => options.AllowedHosts.Add("localhost");
+
+    private static async Task<string> RefusedHandshakeAsync(string request, Action<CivetWebServerOptions>? configure = null)
     {
-        await using RunningServer server = await StartAsync();
+        await using RunningServer server = await StartAsync(configure);
         return Answer(RawClient.Exchange(server.Port, request));
     }
 

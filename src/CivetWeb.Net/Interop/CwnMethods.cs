@@ -83,6 +83,9 @@ internal static unsafe class CwnMethods
     public static extern int cwn_local_address(mg_connection* conn, byte* text, nuint size);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_is_on_loopback(mg_connection* conn);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_is_socket(byte* path);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

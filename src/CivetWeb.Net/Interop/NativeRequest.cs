@@ -1,5 +1,6 @@
 using System;
 using System.Buffers;
+using System.Collections.Generic;
 using System.Net;
 using System.Text;
 
@@ -75,6 +76,26 @@ internal static unsafe class NativeRequest
         text[0] = 0;
         int port = CwnMethods.cwn_local_address((mg_connection*)connection, text, Longest);
         return SocketAddresses.Parse(NativeText.FromPointer(text) ?? "", port);
+    }
+
+    /// <summary>Whether only programs on this machine can have connected, by TCP; also when that cannot be told.</summary>
+    public static bool IsOnLoopback(nint connection) => CwnMethods.cwn_is_on_loopback((mg_connection*)connection) != 0;
+
+    /// <summary>The Host headers and the target of the request.</summary>
+    public static (List<string> Hosts, string Target) ReadHosts(nint connection)
+    {
+        mg_request_info* info = NativeMethods.mg_get_request_info((mg_connection*)connection);
+        var hosts = new List<string>(1);
+        for (int i = 0; i < info->num_headers; i++)
+        {
+            ref mg_header header = ref info->http_headers[i];
+            if (string.Equals(NativeText.FromPointer(header.name), "Host", StringComparison.OrdinalIgnoreCase))
+            {
+                hosts.Add(NativeText.FromPointer(header.value)?.Trim(' ', '\t') ?? "");
+            }
+        }
+
+        return (hosts, NativeText.FromPointer(info->request_uri) ?? "");
     }
 
     public static int CheckUpgrade(nint connection) => CwnMethods.cwn_check_upgrade((mg_connection*)connection);

@@ -32,11 +32,10 @@ internal static unsafe class RequestInfoReader
         string remote = NativeText.FromPointer((byte*)&info->remote_addr) ?? "";
         string? client = null;
 
-        // CivetWeb drops headers beyond its limit in silence: a client that sends as many could have the proxy's own
-        // dropped and its forgery left.
-        if (server.Settings.TrustedProxies is { } proxies && count < MaxHeaders && proxies.Contains(remote))
+        bool isKnown = true;
+        if (server.Settings.TrustedProxies is { } proxies && proxies.Contains(remote))
         {
-            client = proxies.FindClient(headers);
+            isKnown = proxies.TryFindClient(headers, out client);
         }
 
         return new RequestInfo(headers)
@@ -50,6 +49,8 @@ internal static unsafe class RequestInfoReader
             RemoteUser = NativeText.FromPointer(info->remote_user),
             RemoteAddress = client ?? remote,
             PeerAddress = peer ?? remote,
+            IsForwarded = client is not null,
+            IsClientUnknown = !isKnown,
             RemotePort = client is null ? info->remote_port : 0,
             ServerPort = info->server_port,
             ContentLength = info->content_length,

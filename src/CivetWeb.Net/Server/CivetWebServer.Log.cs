@@ -25,6 +25,9 @@ public sealed partial class CivetWebServer
         return 1; // it has been written; not to CivetWeb's own file
     }
 
+    private void LogRefusal(RequestInfo request, int status, string reason) =>
+        ServerLog.RequestRefused(Logger, request.Method, request.LocalUri, request.RemoteAddress, status, reason);
+
     /// <summary>A WebSocket has events of its own, at its beginning and at its end.</summary>
     private void LogRequest(Connection connection, int status, long began)
     {

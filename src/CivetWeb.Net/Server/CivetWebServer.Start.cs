@@ -78,6 +78,7 @@ public sealed partial class CivetWebServer
             InitSsl = _tls is { } tls ? (sslContext, _) => tls.HandleInitSsl(sslContext) : null,
             HttpError = HttpPipeline.AnswerError,
             LogMessage = (_, message) => LogCivetWebMessage(message),
+            RequestRefused = LogRefusal,
             UnhandledException = (exception, callback) => ReportException(exception, $"the {callback} callback"),
         };
         for (int attempt = 1; ; attempt++)

@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Net;
 using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net;
@@ -67,10 +66,26 @@ public sealed class CivetWebServerOptions
     public bool ProxyProtocol { get; set; }
 
     /// <summary>
-    /// Whose connections are accepted at all; others are cut before a byte is read. It is about peers: behind a proxy, about the proxy. Everybody
-    /// when nothing is here. Does not go with Unix domain sockets, which have no addresses.
+    /// Whose connections are accepted at all; others are cut before a byte is read: addresses (<c>192.0.2.1</c>) and
+    /// subnets (<c>10.0.0.0/8</c>). It is about peers: behind a proxy, about the proxy. Everybody when nothing is here. Does
+    /// not go with Unix domain sockets, which have no addresses.
     /// </summary>
-    public IList<IPNetwork> AllowedAddresses { get; private set; } = [];
+    public IList<string> AllowedAddresses { get; private set; } = [];
+
+    /// <summary>
+    /// The hosts that requests may be for, by their Host header and, where the target is a whole URL, by that; ports do
+    /// not matter. Names (<c>example.com</c>), all names under one (<c>*.example.com</c>), addresses (<c>192.0.2.1</c>,
+    /// <c>[2001:db8::1]</c>), or <c>*</c> for every host. A request for another one, for a WebSocket too, gets 421, one
+    /// without a valid host 400.
+    /// </summary>
+    /// <remarks>
+    /// When nothing is here, clients that connect to a loopback address this server listens on may ask for
+    /// <c>localhost</c>, names that end in <c>.localhost</c>, 127.0.0.0/8 and <c>[::1]</c> only: a page of another site
+    /// cannot reach the server by a name of its own that means this machine (DNS rebinding). Requests of HTTP/1.0 without
+    /// a Host header come from no browser and are served. On other addresses and on Unix domain sockets every host is
+    /// served then. A proxy on this machine that hands on the Host header of its clients needs an entry here.
+    /// </remarks>
+    public IList<string> AllowedHosts { get; private set; } = [];
 
     /// <summary>
     /// WebSockets open at once; the next client gets 503. 1 to 65535; 231 unless set. Each has a thread for its life, all of
@@ -156,6 +171,7 @@ public sealed class CivetWebServerOptions
         copy.RedirectToHttps = [.. RedirectToHttps];
         copy.TrustedProxies = [.. TrustedProxies];
         copy.AllowedAddresses = [.. AllowedAddresses];
+        copy.AllowedHosts = [.. AllowedHosts];
         copy.DangerousRawOptions = new Dictionary<string, string>(DangerousRawOptions);
         return copy;
     }

@@ -1,8 +1,5 @@
 using System;
 using System.Buffers;
-using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 namespace CivetWeb.Net;
 
@@ -14,9 +11,6 @@ internal sealed record Origin(string Scheme, string Host, int Port)
 {
     private static readonly SearchValues<char> SchemeCharacters =
         SearchValues.Create("+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-
-    private static readonly SearchValues<char> HostCharacters =
-        SearchValues.Create("-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
     /// <summary>Null when the text is no origin: a path, user or query makes it something else.</summary>
     public static Origin? TryParse(string text)
@@ -33,29 +27,12 @@ internal sealed record Origin(string Scheme, string Host, int Port)
     /// <summary>The origin that pages of this scheme and authority (<c>host[:port]</c>) have; null when it is none.</summary>
     public static Origin? TryParse(string scheme, ReadOnlySpan<char> authority)
     {
-        int bracket = authority.LastIndexOf(']');
-        int colon = authority.LastIndexOf(':');
-        ReadOnlySpan<char> host = colon > bracket ? authority[..colon] : authority;
-        int port = scheme switch
+        int usual = scheme switch
         {
             "http" => 80,
             "https" => 443,
             _ => 0,
         };
-        if (colon > bracket
-            && (!int.TryParse(authority[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out port) || port > 65535))
-        {
-            return null;
-        }
-
-        if (host is ['[', .. var inner, ']'])
-        {
-            // One spelling of many: [0:0::1] is [::1].
-            return IPAddress.TryParse(inner, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetworkV6 && !inner.Contains('%')
-                ? new Origin(scheme, $"[{address}]", port)
-                : null;
-        }
-
-        return host.IsEmpty || host.ContainsAnyExcept(HostCharacters) ? null : new Origin(scheme, host.ToString().ToLowerInvariant(), port);
+        return Authority.TryParse(authority, out string host, out int? port) ? new Origin(scheme, host, port ?? usual) : null;
     }
 }

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 
@@ -6,6 +7,9 @@ namespace CivetWeb.Net;
 /// <summary>Whose pages may open a WebSocket (RFC 6455, section 10.2).</summary>
 internal sealed class OriginPolicy
 {
+    /// <summary>What an entry may be, for messages.</summary>
+    public const string Allowed = "scheme://host[:port], without a path and in ASCII, such as https://example.org, or * for every one";
+
     private readonly bool _all;
     private readonly HashSet<Origin>? _allowed;
 
@@ -19,11 +23,19 @@ internal sealed class OriginPolicy
         }
     }
 
-    public bool Allows(ServerRequest request)
+    /// <summary>Whether it can be an entry.</summary>
+    public static bool IsEntry(string? entry) => entry is not null && (entry == "*" || Origin.TryParse(entry) is not null);
+
+    public bool Allows(RequestInfo request)
     {
         string? text = null;
-        foreach (string value in request.Headers.GetValues("Origin"))
+        foreach ((string name, string value) in request.Headers)
         {
+            if (!string.Equals(name, "Origin", StringComparison.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
             if (text is not null)
             {
                 return false; // whose page would it be?
@@ -42,7 +54,7 @@ internal sealed class OriginPolicy
             return false;
         }
 
-        return _allowed?.Contains(origin) ?? IsOwn(origin, request.Host, request.IsHttps);
+        return _allowed?.Contains(origin) ?? IsOwn(origin, request.GetHeader("Host"), request.IsSsl);
     }
 
     /// <summary>

@@ -30,6 +30,7 @@ internal static class ServerOptionsReader
         ["max_request_size"] = nameof(CivetWebServerOptions.MaxRequestHeadSize),
         ["listen_backlog"] = nameof(CivetWebServerOptions.ListenBacklog),
         ["access_control_list"] = nameof(CivetWebServerOptions.AllowedAddresses),
+        ["allowed_hosts"] = nameof(CivetWebServerOptions.AllowedHosts),
         ["static_file_max_age"] = nameof(CivetWebServerOptions.StaticFileMaxAge),
         ["trusted_proxies"] = nameof(CivetWebServerOptions.TrustedProxies),
         ["proxy_protocol"] = nameof(CivetWebServerOptions.ProxyProtocol),
@@ -81,6 +82,7 @@ internal static class ServerOptionsReader
         CheckTime(options.ShutdownTimeout, nameof(options.ShutdownTimeout), TimeSpan.Zero, Longest);
         CheckTime(options.StaticFileMaxAge, nameof(options.StaticFileMaxAge), TimeSpan.Zero, LongestAge);
         CheckUnixSockets(options, plan);
+        CheckAccess(options);
         CheckProxies(options, plan);
         if (plan.UsesTls && !HasTls(options))
         {
@@ -105,7 +107,7 @@ internal static class ServerOptionsReader
             ["enable_auth_domain_check"] = "no", // or GET http://this.server/ is for somebody else
             ["max_request_size"] = Text(options.MaxRequestHeadSize),
             ["listen_backlog"] = Text(options.ListenBacklog),
-            ["static_file_max_age"] = Text((long)options.StaticFileMaxAge.TotalSeconds),
+        ["static_file_max_age"] = Text((long)options.StaticFileMaxAge.TotalSeconds),
         };
         if (KeepsAlive(options))
         {
@@ -123,6 +125,11 @@ internal static class ServerOptionsReader
             native["access_control_list"] = string.Join(',', options.AllowedAddresses.SelectMany(ToAccessList));
         }
 
+        if (options.AllowedHosts.Count > 0)
+        {
+            native["allowed_hosts"] = string.Join(',', options.AllowedHosts);
+        }
+
         foreach ((string name, string value) in options.DangerousRawOptions)
         {
             native[name] = value;
@@ -136,8 +143,9 @@ internal static class ServerOptionsReader
     private static bool KeepsAlive(CivetWebServerOptions options) => options.KeepAliveTimeout >= TimeSpan.FromMilliseconds(1);
 
     /// <summary>CivetWeb's "+address/prefix". A socket for both families shows IPv4 clients as IPv6 addresses.</summary>
-    private static IEnumerable<string> ToAccessList(IPNetwork network)
+    private static IEnumerable<string> ToAccessList(string entry)
     {
+        _ = SocketAddresses.TryParseNetwork(entry, out IPNetwork network); // it has been checked
         if (network.BaseAddress.AddressFamily == AddressFamily.InterNetworkV6)
         {
             yield return $"+[{network.BaseAddress}]/{Text(network.PrefixLength)}";
@@ -184,6 +192,26 @@ internal static class ServerOptionsReader
         {
             throw OptionError.Create(
                 $"CivetWebServerOptions.AllowedAddresses would keep everybody out of '{socket.Entry.Text}': clients of a Unix domain socket have no addresses. Use UnixSocketMode there, and another server.");
+        }
+    }
+
+    private static void CheckAccess(CivetWebServerOptions options)
+    {
+        foreach (string entry in options.AllowedAddresses)
+        {
+            if (entry is null || !SocketAddresses.TryParseNetwork(entry, out _))
+            {
+                throw OptionError.Create(
+                    $"'{entry}' in CivetWebServerOptions.AllowedAddresses is not an IPv4 or IPv6 address, and not a subnet such as 10.0.0.0/8 (without bits beyond its prefix).");
+            }
+        }
+
+        foreach (string entry in options.AllowedHosts)
+        {
+            if (!HostPolicy.IsEntry(entry))
+            {
+                throw OptionError.Create($"'{entry}' in CivetWebServerOptions.AllowedHosts is not {HostPolicy.Allowed}.");
+            }
         }
     }
 

@@ -100,8 +100,15 @@ public sealed class ServerWebSocketContext : WebSocketContext
     /// <inheritdoc/>
     public override bool IsAuthenticated => User?.Identity?.IsAuthenticated ?? false;
 
-    /// <inheritdoc/>
-    public override bool IsLocal => RemoteEndPoint is not IPEndPoint ip || IPAddress.IsLoopback(ip.Address);
+    /// <summary>
+    /// Whether the client is known to be on this machine: its address, or what a proxy of
+    /// <see cref="CivetWebServerOptions.TrustedProxies"/> says it is, is a loopback address. Whoever comes over a Unix domain socket, or through
+    /// a proxy that is not trusted, may be anywhere.
+    /// </summary>
+    public override bool IsLocal =>
+        RemoteEndPoint is IPEndPoint client
+        && SocketAddresses.IsLoopback(client.Address)
+        && (Request.Info.IsForwarded || (Request.Headers["X-Forwarded-For"] is null && Request.Headers["Forwarded"] is null));
 
     /// <inheritdoc/>
     public override bool IsSecureConnection => Request.IsHttps;

@@ -64,10 +64,10 @@ internal sealed record WebSocketSettings
 
         foreach (string origin in options.AllowedOrigins ?? [])
         {
-            if (origin != "*" && (origin is null || Origin.TryParse(origin) is null))
+            if (!OriginPolicy.IsEntry(origin))
             {
                 throw OptionError.Create(
-                    $"Option '{prefix}{nameof(options.AllowedOrigins)}' contains '{origin}', but an origin must be scheme://host[:port], without a path and in ASCII, such as https://example.org, or * for every one.");
+                    $"Option '{prefix}{nameof(options.AllowedOrigins)}' contains '{origin}', but an origin must be {OriginPolicy.Allowed}.");
             }
         }
 

@@ -80,7 +80,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
             return Refuse(request, 404, "There is no WebSocket at this path.");
         }
 
-        if (!endpoint.Settings.Origins.Allows(request))
+        if (!endpoint.Settings.Origins.Allows(request.Info))
         {
             return Refuse(request, 403, "This origin is not allowed.");
         }

@@ -103,13 +103,36 @@ internal sealed class HttpFramingTests
         Assert.That(RawClient.Exchange(server.Port, request), Does.EndWith("\r\n\r\n64"));
     }
 
-    [Test]
-    public async Task Headers_beyond_are_left_out_unless_they_matter()
+    /// <summary>Those beyond are not seen: not the page's origin, not the proxy's word about the client.</summary>
+    [TestCase("Accept: a")]
+    [TestCase("Origin: https://evil.example")]
+    [TestCase("Authorization: Basic YTpi")]
+    [TestCase("Host: evil.example")]
+    [TestCase("X-Forwarded-For: 192.0.2.1")]
+    public async Task One_header_more_is_refused_in_both_APIs(string header)
     {
+        string rest = string.Concat(Enumerable.Repeat("A: b\r\n", 62)) + header + "\r\n\r\n";
+        string page = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + rest;
+        string upgrade = RawClient.UpgradeRequest(extraHeaders: string.Concat(Enumerable.Repeat("A: b\r\n", 59)) + header + "\r\n");
+        int reached = 0;
         await using RunningServer server = await RunningServer.StartAsync(server =>
-            server.MapGet("/", (request, response) => response.WriteText($"{request.Headers.Count}")));
-        string request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + string.Concat(Enumerable.Repeat("A: b\r\n", 99)) + "\r\n";
-        Assert.That(RawClient.Exchange(server.Port, request), Does.EndWith("\r\n\r\n64"));
+        {
+            server.Use((_, _) => { reached++; });
+            server.MapWebSocket("/ws", _ =>
+            {
+                reached++;
+                return Task.CompletedTask;
+            });
+        });
+        using var callback = new TestServer(new Callbacks { BeginRequest = _ => ++reached });
+        EchoCounts echo = callback.MapEcho();
+        foreach (int port in new[] { server.Port, callback.Port })
+        {
+            Assert.That(RawClient.Exchange(port, page), Does.StartWith("HTTP/1.1 431 ").And.EndWith("There are too many headers.\n"));
+            Assert.That(RawClient.Exchange(port, upgrade), Does.StartWith("HTTP/1.1 431 ").And.EndWith("There are too many headers.\n"));
+        }
+
+        Assert.That((reached, echo.Connects), Is.EqualTo((0, 0)));
     }
 
     private static void Check(string answer)

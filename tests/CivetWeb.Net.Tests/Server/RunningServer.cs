@@ -38,6 +38,11 @@ internal sealed class RunningServer : IAsyncDisposable
             options.Listen.Add("http://127.0.0.1:0");
         }
 
+        if (options.AllowedHosts.Count == 0)
+        {
+            options.AllowedHosts.Add("*"); // tests name the host they like; HostTests are about who is refused
+        }
+
         var server = new CivetWebServer(options);
         map(server);
         await server.StartAsync();
