@@ -70,6 +70,10 @@ CWN_API void cwn_log(const struct mg_connection *conn, const char *text);
  * else, be it a link to one; -1 when there is nothing. */
 CWN_API int cwn_is_socket(const char *path);
 
+/* Whether the name leads to a regular file (1) or to something else (0), such as a pipe,
+ * which opening would wait for. -1: nothing is there. Windows: always 1. */
+CWN_API int cwn_is_file(const char *path);
+
 /* Requests; on the connection's own thread, inside its callbacks only. */
 
 /* First thing in begin_request: refuses a path with encoded control characters
@@ -160,7 +164,8 @@ CWN_API void cwn_gather_handshake(struct mg_connection *conn);
  * what that header said. */
 CWN_API int cwn_peer_address(const struct mg_connection *conn, char *text, size_t size);
 
-/* The server's side of the connection, likewise. */
+/* The server's side of the connection, likewise; of a Unix domain socket its path (at
+ * least 110 bytes), "*" where the system does not tell. */
 CWN_API int cwn_local_address(const struct mg_connection *conn, char *text, size_t size);
 
 /* 1 when the client has connected to a socket that listens on a loopback address, so

@@ -321,6 +321,22 @@ cwn_is_socket(const char *path)
 #endif
 }
 
+CWN_API int
+cwn_is_file(const char *path)
+{
+#if defined(_WIN32)
+	/* Pipes have names of another kind there. */
+	(void)path;
+	return 1;
+#else
+	struct stat file;
+	if ((path == NULL) || (stat(path, &file) != 0)) {
+		return -1;
+	}
+	return S_ISREG(file.st_mode) ? 1 : 0;
+#endif
+}
+
 /* While it is on, what is sent waits until a packet is full. Sockets that know no such
  * thing send at once, as always. */
 static void

@@ -272,6 +272,11 @@ cwn_local_address(const struct mg_connection *conn, char *text, size_t size)
 		return -1;
 	}
 	sockaddr_to_string(text, size, &address);
+#if defined(USE_X_DOM_SOCKET)
+	if ((address.sa.sa_family == AF_UNIX) && (address.sun.sun_path[0] != 0)) {
+		mg_strlcpy(text, address.sun.sun_path, size);
+	}
+#endif
 	return (address.sa.sa_family == AF_UNIX) ? 0 : ntohs(USA_IN_PORT_UNSAFE(&address));
 }
 

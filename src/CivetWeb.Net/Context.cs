@@ -20,6 +20,7 @@ public sealed class Context : IDisposable
     private readonly List<NativeStrings> _nativeStrings = [];
     private readonly ManualResetEventSlim _stopped = new();
     private readonly StartLog _startLog = new();
+    private readonly LogThrottle _failedHandshakes = new(TimeProvider.System);
     private NativeServer? _server;
     private int _stopping;
 
@@ -130,6 +131,10 @@ public sealed class Context : IDisposable
 
         beforeEnd?.Invoke(_connections);
         server.Stop();
+        if (_failedHandshakes.TakeSuppressed() is > 0 and int suppressed)
+        {
+            Log($"{suppressed} more TLS handshakes have failed since the last message.");
+        }
 
         // Native code can no longer reach these.
         lock (_nativeStrings)
@@ -262,7 +267,27 @@ public sealed class Context : IDisposable
         return result;
     }
 
-    internal int HandleLogMessage(Connection? connection, string message)
+    /// <param name="connection">The connection it is about, when it has come as far as to be one.</param>
+    /// <param name="peer">The address of the client it is about; empty for none.</param>
+    /// <param name="message">CivetWeb's text.</param>
+    internal int HandleLogMessage(Connection? connection, string peer, string message)
+    {
+        if (IsFailedHandshake(message))
+        {
+            if (!_failedHandshakes.TryPass(out int suppressed))
+            {
+                return 1; // not into CivetWeb's file either
+            }
+
+            message = suppressed == 0
+                ? $"{message} ({SocketAddresses.ToDisplay(peer)})"
+                : $"{message} ({SocketAddresses.ToDisplay(peer)}; {suppressed} more TLS handshakes have failed since the last message)";
+        }
+
+        return HandleLogMessage(connection, message);
+    }
+
+    private int HandleLogMessage(Connection? connection, string message)
     {
         _startLog.Add(message);
         int result = 0;
@@ -285,6 +310,10 @@ public sealed class Context : IDisposable
         return result;
     }
 
+    /// <summary>What CivetWeb's sslize says: every scanner can make it do so.</summary>
+    private static bool IsFailedHandshake(string message) =>
+        message.StartsWith("sslize error", StringComparison.Ordinal) || message.StartsWith("SSL syscall error", StringComparison.Ordinal);
+
     /// <summary>A message of the library's own, where CivetWeb's go.</summary>
     internal void Log(string message) => HandleLogMessage(null, message);
 
@@ -297,7 +326,7 @@ public sealed class Context : IDisposable
         }
         else
         {
-            Log($"Refused {new ServerLogText(request.Method)} {new ServerLogText(request.LocalUri)} from {new ServerLogText(request.RemoteAddress)}, host {new ServerLogText(request.GetHeader("Host"))}, with {status}: {reason}");
+            Log($"Refused {new ServerLogText(request.Method)} {new ServerLogText(request.LocalUri)} from {new ServerLogText(SocketAddresses.ToDisplay(request.RemoteAddress))}, host {new ServerLogText(request.GetHeader("Host"))}, with {status}: {reason}");
         }
     }
 

@@ -171,7 +171,7 @@ internal sealed class ServerSettings
             OptionKind.YesOrNo when !IsYes(value) && value is not ("no" or "NO" or "No") => "'yes' or 'no'",
             OptionKind.YesNoOrOptional when value is not ("yes" or "no" or "optional") => "'yes', 'no' or 'optional'",
             OptionKind.Directory when name == "document_root" && !Directory.Exists(value) => "an existing directory",
-            OptionKind.File when name.StartsWith("ssl_", StringComparison.Ordinal) && !File.Exists(value) => "an existing file",
+            OptionKind.File when name.StartsWith("ssl_", StringComparison.Ordinal) && (!File.Exists(value) || SocketFile.IsRegular(value) == false) => "an existing file, not a pipe or a device",
             OptionKind.Text when name == "access_control_list" && !IsAccessList(value) => "a comma-separated list of +address or -address, each an IPv4 or [IPv6] address or subnet (without bits beyond its prefix)",
             _ => null,
         };
@@ -238,9 +238,9 @@ internal sealed class ServerSettings
             }
 
             string rest = entry.TrimStart('+');
-            bool redirects = rest.EndsWith('r');
-            tls |= redirects || rest.EndsWith('s');
-            rest = rest.TrimEnd('s', 'r');
+            bool usesTls = rest.EndsWith('r') || rest.EndsWith('s');
+            tls |= usesTls;
+            rest = usesTls ? rest[..^1] : rest;
             string port = rest[(rest.LastIndexOf(':') + 1)..];
             if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535
                 || (port.Length > 1 && port[0] == '0')) // octal to CivetWeb

@@ -438,6 +438,15 @@ async function screenshots() {
       await page.waitForTimeout(200);
       const [width, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
       assert(width <= screen, `${device} is ${width} wide on a screen of ${screen}`);
+      if (device === "desktop") {
+        // Wherever the columns change, the texts of the log have room.
+        for (const wide of [800, 950, 959, 960, 1000, 1100, 1200]) {
+          await page.setViewportSize({ width: wide, height: 800 });
+          const room = await page.$eval("#log .data:not(:empty)", (text) => text.getBoundingClientRect().width);
+          assert(room >= 250, `the log's text column is ${room} px wide on a page of ${wide}`);
+        }
+        await page.setViewportSize(options.viewport);
+      }
       if (device === "phone") {
         // The whole page; playwright's own way (fullPage) loses the touch screen's layout.
         const height = await page.evaluate(() => document.documentElement.scrollHeight);

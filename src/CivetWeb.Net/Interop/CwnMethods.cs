@@ -89,6 +89,9 @@ internal static unsafe class CwnMethods
     public static extern int cwn_is_socket(byte* path);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_is_file(byte* path);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_can_keep_alive(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

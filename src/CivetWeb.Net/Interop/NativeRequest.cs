@@ -2,6 +2,7 @@ using System;
 using System.Buffers;
 using System.Collections.Generic;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 
 namespace CivetWeb.Net.Interop;
@@ -71,11 +72,12 @@ internal static unsafe class NativeRequest
     /// <summary>The server's side of the connection.</summary>
     public static EndPoint LocalEndPoint(nint connection)
     {
-        const int Longest = 64;
+        const int Longest = 128;
         byte* text = stackalloc byte[Longest];
         text[0] = 0;
         int port = CwnMethods.cwn_local_address((mg_connection*)connection, text, Longest);
-        return SocketAddresses.Parse(NativeText.FromPointer(text) ?? "", port);
+        string address = NativeText.FromPointer(text) ?? "";
+        return address.StartsWith('/') ? new UnixDomainSocketEndPoint(address) : SocketAddresses.Parse(address, port);
     }
 
     /// <summary>Whether only programs on this machine can have connected, by TCP; also when that cannot be told.</summary>

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -136,6 +137,9 @@ internal sealed unsafe class NativeServer
     private static Exception Failure(mg_error_data_code code, string text, string log)
     {
         string message = text.Length > 0 ? text : $"CivetWeb could not start (error {(uint)code}).";
+
+        // Some reasons it logs and returns: one of them is enough.
+        log = string.Join("; ", log.Split("; ").Where(part => part != text).Distinct());
         if (log.Length > 0)
         {
             message = $"{message} CivetWeb says: {log}";

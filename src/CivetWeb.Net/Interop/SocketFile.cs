@@ -12,4 +12,14 @@ internal static unsafe class SocketFile
             return result < 0 ? null : result != 0;
         }
     }
+
+    /// <summary>Whether the name leads to a regular file; false for a pipe, whose opening would wait for a writer, and null when there is nothing.</summary>
+    public static bool? IsRegular(string path)
+    {
+        fixed (byte* p = NativeText.ToBytes(path, nameof(path)))
+        {
+            int result = CwnMethods.cwn_is_file(p);
+            return result < 0 ? null : result != 0;
+        }
+    }
 }

@@ -208,7 +208,7 @@ internal static unsafe class Trampolines
         {
             // Not every connection here is one: CivetWeb makes up a blank one to log without.
             Connection? target = NativeMethods.mg_get_request_info(connection) != null ? ConnectionOf(connection) : null;
-            return ContextOf(connection)?.HandleLogMessage(target, NativeText.FromPointer(message) ?? "") ?? 0;
+            return ContextOf(connection)?.HandleLogMessage(target, NativeRequest.PeerAddress((nint)connection), NativeText.FromPointer(message) ?? "") ?? 0;
         }
         catch (Exception e)
         {

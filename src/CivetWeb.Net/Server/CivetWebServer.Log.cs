@@ -26,7 +26,7 @@ public sealed partial class CivetWebServer
     }
 
     private void LogRefusal(RequestInfo request, int status, string reason) =>
-        ServerLog.RequestRefused(Logger, request.Method, request.LocalUri, request.RemoteAddress, status, reason);
+        ServerLog.RequestRefused(Logger, request.Method, request.LocalUri, SocketAddresses.ToDisplay(request.RemoteAddress), status, reason);
 
     /// <summary>A WebSocket has events of its own, at its beginning and at its end.</summary>
     private void LogRequest(Connection connection, int status, long began)
@@ -34,7 +34,7 @@ public sealed partial class CivetWebServer
         if (status != 101 && Logger.IsEnabled(LogLevel.Debug))
         {
             RequestInfo info = connection.Info;
-            ServerLog.RequestCompleted(Logger, info.Method, info.LocalUri, info.RemoteAddress, status, Stopwatch.GetElapsedTime(began));
+            ServerLog.RequestCompleted(Logger, info.Method, info.LocalUri, SocketAddresses.ToDisplay(info.RemoteAddress), status, Stopwatch.GetElapsedTime(began));
         }
     }
 }

@@ -103,7 +103,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
                 // The client is gone, or was cut off for an error of the handler.
                 if (e is IOException or OperationCanceledException)
                 {
-                    ServerLog.RequestAborted(server.Logger, request.Method, request.Path, request.Info.RemoteAddress);
+                    ServerLog.RequestAborted(server.Logger, request.Method, request.Path, SocketAddresses.ToDisplay(request.Info.RemoteAddress));
                 }
                 else
                 {
@@ -116,7 +116,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
             if (e is BadRequestException refusal)
             {
                 ServerLog.RequestRefused(
-                    server.Logger, request.Method, request.Path, request.Info.RemoteAddress, refusal.StatusCode, refusal.Message);
+                    server.Logger, request.Method, request.Path, SocketAddresses.ToDisplay(request.Info.RemoteAddress), refusal.StatusCode, refusal.Message);
             }
             else
             {

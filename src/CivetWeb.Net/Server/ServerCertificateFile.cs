@@ -5,6 +5,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
 
@@ -18,6 +19,11 @@ internal static class ServerCertificateFile
     /// <param name="option">The option that names it, for the message.</param>
     public static byte[] Read(string path, string option)
     {
+        if (SocketFile.IsRegular(path) == false && !Directory.Exists(path))
+        {
+            throw new IOException($"'{path}' ({option}) is not a regular file: a pipe or a device would be waited for.");
+        }
+
         try
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);

@@ -11,8 +11,11 @@ internal static class SocketAddresses
     /// <summary>What CivetWeb calls the peer on a Unix domain socket.</summary>
     public const string UnixText = "*";
 
-    /// <summary>A Unix domain socket whose path is not known.</summary>
-    public static EndPoint Unix { get; } = new UnixDomainSocketEndPoint(UnixText);
+    /// <summary>A Unix domain socket whose path is not known: a client's has none.</summary>
+    public static EndPoint Unix { get; } = new UnixDomainSocketEndPoint("unix");
+
+    /// <summary>The address for a reader.</summary>
+    public static string ToDisplay(string address) => address == UnixText ? "unix" : address;
 
     /// <exception cref="FormatException">It is no address. To take it for a local one would let in whom nobody knows.</exception>
     public static EndPoint Parse(string address, int port) =>

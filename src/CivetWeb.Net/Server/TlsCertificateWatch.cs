@@ -2,6 +2,7 @@ using System;
 using System.IO;
 using System.Linq;
 using System.Threading;
+using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
 
@@ -68,6 +69,11 @@ internal sealed class TlsCertificateWatch : IDisposable
     /// <summary>Of the open file: it is the one a link leads to, and it is there and may be read.</summary>
     private static (DateTime Time, long Size) Look(string path)
     {
+        if (SocketFile.IsRegular(path) != true)
+        {
+            return (default, -1); // a pipe would keep the thread
+        }
+
         try
         {
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);

@@ -6,6 +6,7 @@ using System.Net.Http;
 using System.Security.Cryptography;
 using System.Text;
 using System.Threading.Tasks;
+using Microsoft.Extensions.Logging;
 using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
@@ -248,6 +249,8 @@ internal sealed class HttpBodyTests
         Assert.That(await failed.Task.WaitAsync(TestServer.Patience), Is.TypeOf<IOException>());
         await server.DisposeAsync();
         Assert.That(server.Log.Errors, Is.Empty);
+        (LogLevel level, _, string message, _) = server.Log.Entries.Single(entry => entry.Event.Id == 13);
+        Assert.That((level, message), Is.EqualTo((LogLevel.Debug, "The client 127.0.0.1 has gone before POST / was answered.")));
     }
 
     [Test]
@@ -314,6 +317,35 @@ internal sealed class HttpBodyTests
             client.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
             Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 200 OK\r\n"));
         }
+    }
+
+    /// <summary>What comes byte by byte does not begin the time for it anew.</summary>
+    [Test]
+    public async Task A_leftover_body_that_trickles_ends_the_connection()
+    {
+        const int Size = 3000;
+        await using RunningServer server = await RunningServer.StartAsync(server => server.MapPost("/", (_, response) => response.WriteText("no")));
+        using var client = new RawClient(server.Port);
+        client.Send($"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {Size}\r\n\r\n");
+        Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 200 OK\r\n").And.Contain("keep-alive"));
+        client.ReadExactly(2);
+        Task<byte[]> end = Task.Run(client.ReadToEnd);
+        int sent = 0;
+        try
+        {
+            for (; sent < Size - 1 && !end.IsCompleted; sent++)
+            {
+                client.Send("x"u8);
+                await Task.WhenAny(end, Task.Delay(10));
+            }
+        }
+        catch (System.Net.Sockets.SocketException)
+        {
+            // the server has hung up
+        }
+
+        Assert.That(sent, Is.LessThan(Size - 1), "all of it was waited for");
+        Assert.That(await end.WaitAsync(TestServer.Patience), Is.Empty);
     }
 
     [TestCase("5\r\nabcde\r\n0\r\n\r\n", true)]

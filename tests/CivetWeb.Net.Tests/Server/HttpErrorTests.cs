@@ -96,6 +96,8 @@ internal sealed class HttpErrorTests
         {
             if (fails)
             {
+                error.Response.Headers["X-Half"] = "1";
+                error.Response.SetCookie("half", "1");
                 error.Response.WriteText("half a page");
                 throw new FormatException();
             }
@@ -103,6 +105,7 @@ internal sealed class HttpErrorTests
         using HttpResponseMessage response = await server.Client.GetAsync(server.Uri());
         Assert.That((int)response.StatusCode, Is.EqualTo(404));
         Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("404 Not Found\n"));
+        Assert.That((response.Headers.Contains("X-Half"), response.Headers.Contains("Set-Cookie")), Is.EqualTo((false, false)));
         Assert.That(server.Log.Errors.Length, Is.EqualTo(fails ? 1 : 0));
     }
 

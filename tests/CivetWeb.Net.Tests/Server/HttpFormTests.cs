@@ -111,6 +111,36 @@ internal sealed class HttpFormTests
         });
     }
 
+    /// <summary>RFC 2046, section 5.1.1: 70 characters, of a set that has blanks.</summary>
+    [TestCase(1, 200)]
+    [TestCase(70, 200)]
+    [TestCase(71, 400)]
+    public async Task A_boundary_has_70_characters_at_most(int length, int status)
+    {
+        string boundary = new('b', length);
+        using var content = new ByteArrayContent(Encoding.ASCII.GetBytes(
+            $"--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--{boundary}--\r\n"));
+        content.Headers.TryAddWithoutValidation("Content-Type", $"multipart/form-data; boundary={boundary}");
+        (int answered, string text) = await PostAsync(content);
+        Assert.That(answered, Is.EqualTo(status));
+        Assert.That(text, status == 200 ? Is.EqualTo("a=1") : Does.Contain("boundary"));
+    }
+
+    /// <summary>All header lines of a part with their line ends; in one line, and in two.</summary>
+    [TestCase(0, 200)]
+    [TestCase(1, 413)]
+    public async Task The_headers_of_a_part_may_be_as_large_as_the_limit(int over, int status)
+    {
+        const string Line = "Content-Disposition: form-data; name=\"a\"\r\n";
+        foreach (string lines in new[] { Line, Line + "Content-Type: text/plain\r\n" })
+        {
+            using var content = new ByteArrayContent(Encoding.ASCII.GetBytes($"--b\r\n{lines}\r\n1\r\n--b--\r\n"));
+            content.Headers.TryAddWithoutValidation("Content-Type", "multipart/form-data; boundary=b");
+            (int answered, string text) = await PostAsync(content, new FormOptions { MaxPartHeaderSize = lines.Length - over });
+            Assert.That(answered, Is.EqualTo(status), text);
+        }
+    }
+
     [TestCaseSource(nameof(MalformedParts))]
     public async Task Malformed_parts_are_refused(string body)
     {

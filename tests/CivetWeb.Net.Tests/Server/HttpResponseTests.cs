@@ -259,6 +259,11 @@ internal sealed partial class HttpResponseTests
             Assert.That(response.Headers.GetValues("X-MANY"), Is.EqualTo((string[])["1", "2"]));
             response.Flush();
             Assert.That(() => response.Headers["X-Late"] = "1", Throws.InvalidOperationException);
+            Assert.That(() => response.Headers["X-One"] = null, Throws.InvalidOperationException);
+            Assert.That(() => response.Headers.Add("X-Late", "1"), Throws.InvalidOperationException);
+            Assert.That(() => response.Headers.Remove("X-One"), Throws.InvalidOperationException);
+            Assert.That(() => response.Headers.Clear(), Throws.InvalidOperationException);
+            Assert.That(response.Headers["X-One"], Is.EqualTo("grün\t2"));
             Assert.That(() => response.StatusCode = 201, Throws.InvalidOperationException);
             Assert.That(() => response.ContentLength = 1, Throws.InvalidOperationException);
             Assert.That(() => response.Redirect("/"), Throws.InvalidOperationException);
@@ -364,7 +369,12 @@ internal sealed partial class HttpResponseTests
                     Assert.That(() => response.SetCookie("name", "value", options), Throws.ArgumentException);
                 }
 
-                Assert.That(() => response.SetCookie("__Secure-a", "b"), Throws.ArgumentException);
+                foreach (string name in (string[])["__Secure-a", "__secure-a", "__SECURE-", "__Host-a", "__host-a", "__hOsT-"])
+                {
+                    Assert.That(() => response.SetCookie(name, "b"), Throws.ArgumentException.With.Message.Contains("must be Secure"), name);
+                }
+
+                Assert.That(() => response.SetCookie("__host-a", "b", new CookieOptions { Secure = true, Domain = "example.org" }), Throws.ArgumentException);
                 Assert.That(() => response.SetCookie("__Host-a", "b", new CookieOptions { Secure = true, Path = "/x" }), Throws.ArgumentException);
                 Assert.That(() => response.SetCookie("__Host-a", "b", new CookieOptions { Secure = true }), Throws.Nothing);
             });
@@ -415,6 +425,43 @@ internal sealed partial class HttpResponseTests
         Assert.That(await ended.Task.WaitAsync(TestServer.Patience), Is.InstanceOf<IOException>());
         await server.DisposeAsync();
         Assert.That(server.Log.Errors, Is.Empty); // clients that vanish are no errors
+    }
+
+    /// <summary>A few bytes now and then do not begin the time-out of a write anew.</summary>
+    [Test]
+    public async Task A_client_that_reads_a_few_bytes_at_a_time_loses_its_connection()
+    {
+        const int Size = 64 * 1024 * 1024;
+        var ended = new TaskCompletionSource<Exception?>();
+        await using RunningServer server = await RunningServer.StartAsync(
+            server => server.MapGet("/", (_, response) =>
+            {
+                try
+                {
+                    response.Write(new byte[Size]);
+                    ended.SetResult(null);
+                }
+                catch (IOException e)
+                {
+                    ended.SetResult(e);
+                    throw;
+                }
+            }),
+            options => options.ResponseTimeout = TimeSpan.FromMilliseconds(500));
+        using var client = new RawClient(server.Port);
+        client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+
+        // With 4 KiB every 10 ms all of it would take minutes; until then each read is a reason to wait on.
+        byte[] few = new byte[4096];
+        int reads = 0;
+        for (; !ended.Task.IsCompleted && reads < 3000; reads++)
+        {
+            client.Socket.Receive(few);
+            await Task.WhenAny(ended.Task, Task.Delay(10));
+        }
+
+        Assert.That(ended.Task.IsCompleted, Is.True, $"the write goes on after {reads} reads");
+        Assert.That(await ended.Task, Is.InstanceOf<IOException>());
     }
 
     private static byte[] Bytes(int count)

@@ -345,8 +345,18 @@ internal sealed class ListenTests
         Assert.That(isLink || File.ReadAllText(path) == "precious");
     }
 
+    /// <summary>The shortest there are; they need no folder of their own to be refused.</summary>
+    [TestCase("/1r")]
+    [TestCase("/1s")]
+    public void A_name_that_is_nothing_but_such_a_port_needs_TLS_too(string path)
+    {
+        ArgumentException? error = Assert.ThrowsAsync<ArgumentException>(() => new CivetWebServer(With($"http://unix:{path}")).StartAsync());
+        Assert.That(error!.Message, Does.StartWith($"'http://unix:{path}' in CivetWebServerOptions.Listen has a digit before an s or r in its path"));
+    }
+
     [TestCase("port8s")]
     [TestCase("2rooms")]
+    [TestCase("1r")]
     public async Task A_name_that_CivetWeb_takes_for_a_TLS_port_needs_TLS(string name)
     {
         string path = SocketPath(name);

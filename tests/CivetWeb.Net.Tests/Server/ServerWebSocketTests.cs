@@ -1,8 +1,11 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Linq;
 using System.Net;
+using System.Net.Sockets;
 using System.Net.WebSockets;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
@@ -653,6 +656,99 @@ public sealed class ServerWebSocketTests
         Assert.That(context.LocalEndPoint, Is.EqualTo(new IPEndPoint(IPAddress.Loopback, server.Port)));
         Assert.That((context.IsLocal, context.IsSecureConnection, context.IsAuthenticated, context.Origin), Is.EqualTo((true, false, false, "")));
         Assert.That(context.Items["key"], Is.EqualTo("value"));
+    }
+
+    /// <summary>The base library throws for some names; the rest of the header counts all the same.</summary>
+    [Test]
+    public async Task Cookies_that_the_base_library_rejects_are_left_out()
+    {
+        var cookies = new TaskCompletionSource<string>();
+        await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", context =>
+        {
+            try
+            {
+                cookies.SetResult(string.Join('|', context.CookieCollection.Select(cookie => $"{cookie.Name}={cookie.Value}")));
+            }
+            catch (Exception e)
+            {
+                cookies.SetException(e);
+            }
+
+            return Task.CompletedTask;
+        }));
+        using RawClient client = RawClient.Open(
+            server.Port, extraHeaders: "Cookie: first=1; =nameless; $Version=1; a b=2; a,b=3; \u00fc=4; last=5\r\nCookie: ; =; more=6\r\n");
+        string[] taken = (await cookies.Task.WaitAsync(TestServer.Patience)).Split('|');
+        Assert.That(taken, Is.SupersetOf((string[])["first=1", "last=5", "more=6"]));
+        Assert.That(taken, Has.None.StartsWith("=").And.None.StartsWith("$"));
+    }
+
+    [TestCase("", true)]
+    [TestCase("X-Forwarded-For: 127.0.0.1\r\n", false)] // from nobody who is trusted
+    [TestCase("Forwarded: for=192.0.2.1\r\n", false)]
+    [TestCase("X-Forwarded-For: 127.0.0.1\r\n", true, "127.0.0.1")]
+    [TestCase("X-Forwarded-For: ::1\r\n", true, "127.0.0.1")]
+    [TestCase("X-Forwarded-For: ::ffff:127.0.0.9\r\n", true, "127.0.0.1")]
+    [TestCase("X-Forwarded-For: 192.0.2.1\r\n", false, "127.0.0.1")]
+    public async Task Local_is_who_is_known_to_be(string headers, bool expected, string? proxy = null)
+    {
+        var local = new TaskCompletionSource<bool>();
+        await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", context => Tell(context, local)), options =>
+        {
+            if (proxy is not null)
+            {
+                options.TrustedProxies.Add(proxy);
+            }
+        });
+        using RawClient client = RawClient.Open(server.Port, extraHeaders: headers);
+        Assert.That(await local.Task.WaitAsync(TestServer.Patience), Is.EqualTo(expected));
+    }
+
+    [TestCase("", false)] // a proxy that says nothing, for all anybody knows
+    [TestCase("X-Forwarded-For: 192.0.2.1\r\n", false)]
+    [TestCase("X-Forwarded-For: 127.0.0.1\r\n", false)]
+    [TestCase("X-Forwarded-For: 192.0.2.1\r\n", false, "unix")]
+    [TestCase("X-Forwarded-For: 127.0.0.1\r\n", true, "unix")]
+    public async Task Over_a_Unix_domain_socket_nobody_is_local_unless_a_trusted_proxy_says_so(string headers, bool expected, string? proxy = null)
+    {
+        DirectoryInfo folder = SocketFolder.Create();
+        try
+        {
+            string path = Path.Combine(folder.FullName, "s");
+            var local = new TaskCompletionSource<bool>();
+            string addresses = "";
+            await using RunningServer server = await RunningServer.StartAsync(
+                s => s.MapWebSocket("/ws", context =>
+                {
+                    addresses = $"{context.LocalEndPoint}";
+                    return Tell(context, local);
+                }),
+                options =>
+                {
+                    options.Listen.Add("http://unix:" + path);
+                    if (proxy is not null)
+                    {
+                        options.TrustedProxies.Add(proxy);
+                    }
+                });
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
+            await socket.SendAsync(Encoding.ASCII.GetBytes(RawClient.UpgradeRequest(extraHeaders: headers)));
+            Assert.That(await local.Task.WaitAsync(TestServer.Patience), Is.EqualTo(expected));
+            Assert.That(addresses, Is.EqualTo(path));
+            string opened = server.Log.Entries.Single(entry => entry.Event.Id == 20).Message;
+            Assert.That(opened, Does.Not.Contain("*").And.Contain(proxy is null ? " by unix," : " by 1"));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static Task Tell(ServerWebSocketContext context, TaskCompletionSource<bool> local)
+    {
+        local.SetResult(context.IsLocal);
+        return Task.CompletedTask;
     }
 
     private static Task<RunningServer> StartFloodAsync(

@@ -63,6 +63,47 @@ public sealed class TlsReloadTests
         Assert.That(await TlsClient.AskAsync(server.Port), Is.EqualTo("second"));
     }
 
+    /// <summary>The change that comes while the one before is being read must not be lost.</summary>
+    [Test]
+    public async Task What_changes_during_a_reload_is_noticed()
+    {
+        string path = _certificates.Write("watched", "first");
+        using var watch = new TlsCertificateWatch(path);
+        var reads = new ConcurrentQueue<string>();
+        var last = new TaskCompletionSource();
+        watch.Start(TimeSpan.FromMilliseconds(5), () =>
+        {
+            reads.Enqueue(File.ReadAllText(path));
+            if (reads.Count == 1)
+            {
+                File.WriteAllText(path, "third, of another size");
+            }
+            else
+            {
+                last.TrySetResult();
+            }
+        });
+        File.Move(_certificates.Write("next", "second time"), path, overwrite: true); // never half of it
+        await last.Task.WaitAsync(TestServer.Patience);
+        Assert.That(reads, Is.EqualTo((string[])["second time", "third, of another size"]));
+    }
+
+    [Test]
+    public async Task A_pipe_in_the_place_of_the_file_keeps_the_old_certificate_and_nobody_waiting()
+    {
+        TlsOptions tls = TlsServers.FileOptions(_certificates);
+        RunningServer server = await TlsServers.StartAsync(tls);
+        File.Delete(tls.CertificatePath!);
+        if (OperatingSystem.IsWindows() || !EchoServerProcess.TryRun("mkfifo", tls.CertificatePath!))
+        {
+            Assert.Ignore("There is no mkfifo here.");
+        }
+
+        await LoggedAsync(server, NotReloaded, 1);
+        Assert.That(await TlsClient.AskAsync(server.Port), Is.EqualTo("first"));
+        await server.DisposeAsync().AsTask().WaitAsync(TestServer.Patience);
+    }
+
     [TestCase("half")]
     [TestCase("noise")]
     [TestCase("gone")]

@@ -31,6 +31,44 @@ public sealed class TlsStartErrorTests
             Throws.ArgumentException.With.Message.Contains("no entry of Listen begins with https"));
     }
 
+    /// <summary>Opening it would wait until somebody writes into it.</summary>
+    [Test]
+    public async Task A_pipe_is_no_certificate()
+    {
+        string pipe = _certificates.PathOf("pipe");
+        if (OperatingSystem.IsWindows() || !EchoServerProcess.TryRun("mkfifo", pipe))
+        {
+            Assert.Ignore("There is no mkfifo here.");
+        }
+
+        foreach (Action<TlsOptions> use in new Action<TlsOptions>[]
+        {
+            tls => tls.CertificatePath = pipe,
+            tls => tls.KeyPath = pipe,
+            tls =>
+            {
+                tls.ClientCertificates = TlsClientCertificates.Required;
+                tls.ClientCertificateAuthoritiesPath = pipe;
+            },
+        })
+        {
+            TlsOptions tls = TlsServers.FileOptions(_certificates);
+            use(tls);
+            Task start = Task.Run(() => TlsServers.StartAsync(tls));
+            IOException refusal = Assert.ThrowsAsync<IOException>(() => start.WaitAsync(TestServer.Patience))!;
+            Assert.That(refusal.Message, Does.Contain($"'{pipe}'").And.Contain("is not a regular file"));
+        }
+
+        foreach (string option in new[] { "ssl_certificate", "ssl_certificate_chain", "ssl_ca_file" })
+        {
+            Task start = Task.Run(() => ServerSettings.Parse([new(option, pipe)]));
+            ArgumentException refusal = Assert.ThrowsAsync<ArgumentException>(() => start.WaitAsync(TestServer.Patience))!;
+            Assert.That(refusal.Message, Does.Contain($"'{option}'").And.Contain("not a pipe"));
+        }
+
+        await Task.CompletedTask;
+    }
+
     [TestCase("ssl_certificate")]
     [TestCase("ssl_verify_peer")]
     [TestCase("ssl_short_trust")]
