@@ -311,22 +311,22 @@ public static class Http
     /// <param name="code">1000 to 1003, 1007 to 1014 or 3000 to 4999.</param>
     /// <param name="reason">At most 123 bytes of UTF-8.</param>
     /// <exception cref="ArgumentOutOfRangeException">The code may not be sent (section 7.4).</exception>
-    /// <exception cref="ArgumentException">The reason is too long.</exception>
+    /// <exception cref="ArgumentException">The reason is too long, or no text: half a surrogate pair is in it.</exception>
     public static int CloseWebSocket(Connection connection, int code, string reason)
     {
         ArgumentNullException.ThrowIfNull(connection);
         ArgumentNullException.ThrowIfNull(reason);
-        if (!IsSendableCloseCode(code))
+        if (!CloseFrame.IsSendable(code))
         {
-            throw new ArgumentOutOfRangeException(nameof(code), code, "A close code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455, section 7.4).");
+            throw new ArgumentOutOfRangeException(nameof(code), code, $"{CloseFrame.SendableCodes}.");
+        }
+
+        if (CloseFrame.FindFault(reason) is { } fault)
+        {
+            throw new ArgumentException(fault, nameof(reason));
         }
 
         using var utf8 = new PooledUtf8(reason);
-        if (utf8.Bytes.Length > MaxControlPayload - 2)
-        {
-            throw new ArgumentException($"A close reason has at most {MaxControlPayload - 2} bytes of UTF-8, not {utf8.Bytes.Length}.", nameof(reason));
-        }
-
         return connection.SendClose(code, utf8.Bytes);
     }
 
@@ -439,8 +439,6 @@ public static class Http
         }
     }
 
-    private static bool IsSendableCloseCode(int code) => code is (>= 1000 and <= 1003) or (>= 1007 and <= 1014) or (>= 3000 and <= 4999);
-
     private static KeyValuePair<string, string>[] Listening(string port)
     {
         ArgumentNullException.ThrowIfNull(port);
@@ -462,7 +460,7 @@ public static class Http
         }
 
         if (payload.Length is 1 or > MaxControlPayload
-            || !IsSendableCloseCode(BinaryPrimitives.ReadUInt16BigEndian(payload))
+            || !CloseFrame.IsSendable(BinaryPrimitives.ReadUInt16BigEndian(payload))
             || !Utf8.IsValid(payload[2..]))
         {
             throw new ArgumentException("A close payload is empty, or a valid code in two bytes, high byte first, and up to 123 bytes of UTF-8.", nameof(payload));

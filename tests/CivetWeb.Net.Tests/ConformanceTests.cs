@@ -172,7 +172,24 @@ public sealed class ConformanceTests(Api api)
     {
         using RawClient client = RawClient.Open(_server.Port);
         client.SendFrame(0x88, []);
-        ExpectClose(client, 1005);
+        ExpectClose(client, null);
+    }
+
+    [Test]
+    public void S5_5_1_a_close_behind_a_close_says_nothing([Values(1000, 4000, null)] int? code, [Values(1000, null)] int? second)
+    {
+        using RawClient client = RawClient.Open(_server.Port);
+        client.Send([.. client.Frame(0x88, Payload(code)), .. client.Frame(0x88, Payload(second))]);
+        ExpectClose(client, code);
+        static byte[] Payload(int? code) => code is null ? [] : Code(code.Value);
+    }
+
+    [Test]
+    public void S5_5_1_what_comes_behind_a_close_is_not_looked_at([Values(1000, null)] int? code)
+    {
+        using RawClient client = RawClient.Open(_server.Port);
+        client.Send([.. client.Frame(0x88, code is null ? [] : Code(code.Value)), 0xFF, 0xFF, 0xFF, 0xFF]);
+        ExpectClose(client, code);
     }
 
     [Test]
@@ -383,7 +400,7 @@ public sealed class ConformanceTests(Api api)
     {
         using RawClient client = RawClient.Open(_server.Port);
         client.SendFrame(0x01, "x"u8);
-        Task<int> close = Task.Run(client.ReadClose);
+        Task<int?> close = Task.Run(client.ReadClose);
         for (int i = 0; i < 101 && !close.IsCompleted; i++)
         {
             try
@@ -417,7 +434,7 @@ public sealed class ConformanceTests(Api api)
         return payload;
     }
 
-    private static void ExpectClose(RawClient client, int code)
+    private static void ExpectClose(RawClient client, int? code)
     {
         Assert.That(client.ReadClose(), Is.EqualTo(code));
         Assert.That(client.ReadsCleanEnd(), "an end in order");

@@ -1,4 +1,5 @@
 using System;
+using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
@@ -12,7 +13,7 @@ namespace CivetWeb.Net.Tests;
 
 /// <summary>
 /// The same bytes, good and bad, cut at random, into our server and into .NET's own server-side WebSocket: the messages
-/// delivered and the code of the closing must agree. The server API's WebSocket is .NET's too: there it is what we do around
+/// delivered, the pongs and the code of the closing must agree. The server API's WebSocket is .NET's too: there it is what we do around
 /// it that must change nothing.
 /// </summary>
 /// <remarks>
@@ -32,16 +33,16 @@ public sealed class DifferentialTests
         {
             byte[] stream = RandomStream(random);
             server.Lines.Clear();
-            int close;
+            List<string> answers;
             using (RawClient client = RawClient.Open(server.Port))
             {
-                close = SendInPieces(client, stream, random);
+                answers = SendInPieces(client, stream, random);
             }
 
             Assert.That(await server.Done.WaitAsync(TestServer.Patience), "the close callback, or the end of the handler");
             List<string> expected = await ByDotNet(stream);
             Assert.That(
-                (List<string>)[.. server.Lines, $"close {close}"],
+                (List<string>)[.. server.Lines, .. answers],
                 Is.EqualTo(expected),
                 $"seed {seed}, round {round}: {Convert.ToHexString(stream.AsSpan(0, Math.Min(stream.Length, 400)))}");
         }
@@ -50,8 +51,12 @@ public sealed class DifferentialTests
     private static string Describe(bool text, ReadOnlySpan<byte> data) =>
         $"{(text ? "text" : "binary")} {data.Length} {Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(data))[..16]}";
 
-    /// <summary>Sends all, and returns the code of the Close frame that comes back; pongs are passed over.</summary>
-    private static int SendInPieces(RawClient client, byte[] stream, Random random)
+    private static string Describe(int firstByte, byte[] payload) => firstByte == 0x88
+        ? $"close {(payload.Length == 0 ? "without code" : BinaryPrimitives.ReadUInt16BigEndian(payload))}"
+        : $"0x{firstByte:X2} {Convert.ToHexString(payload)}";
+
+    /// <summary>Sends all, and returns the frames that come back, to the Close frame.</summary>
+    private static List<string> SendInPieces(RawClient client, byte[] stream, Random random)
     {
         Task sender = Task.Run(() =>
         {
@@ -69,15 +74,17 @@ public sealed class DifferentialTests
                 // closed on a mistake in the middle
             }
         });
-        while (true)
+        var answers = new List<string>();
+        int first;
+        do
         {
-            (int first, byte[] payload) = client.ReadFrame();
-            if (first == 0x88)
-            {
-                sender.Wait();
-                return payload.Length == 0 ? 1005 : (payload[0] << 8) | payload[1];
-            }
+            (first, byte[] payload) = client.ReadFrame();
+            answers.Add(Describe(first, payload));
         }
+        while (first != 0x88);
+
+        sender.Wait();
+        return answers;
     }
 
     private static async Task<List<string>> ByDotNet(byte[] stream)
@@ -87,7 +94,7 @@ public sealed class DifferentialTests
         using WebSocket socket = WebSocket.CreateFromStream(duplex, new WebSocketCreationOptions { IsServer = true, KeepAliveInterval = TimeSpan.Zero });
         var message = new MemoryStream();
         byte[] buffer = new byte[4096];
-        int code = 0;
+        string? close = null; // .NET's own is among the frames it has written
         try
         {
             while (true)
@@ -95,7 +102,7 @@ public sealed class DifferentialTests
                 ValueWebSocketReceiveResult result = await socket.ReceiveAsync(buffer.AsMemory(), CancellationToken.None);
                 if (result.MessageType == WebSocketMessageType.Close)
                 {
-                    code = (int)socket.CloseStatus!.Value;
+                    close = $"close {(int)socket.CloseStatus!.Value}";
                     break;
                 }
 
@@ -110,10 +117,14 @@ public sealed class DifferentialTests
         catch (WebSocketException)
         {
             // it has sent a Close of its own, which the stream has caught
-            code = duplex.WrittenCloseCode();
         }
 
-        log.Add($"close {code}");
+        log.AddRange(duplex.WrittenFrames());
+        if (close is not null)
+        {
+            log.Add(close);
+        }
+
         return log;
     }
 
@@ -301,19 +312,14 @@ public sealed class DifferentialTests
             set => throw new NotSupportedException();
         }
 
-        /// <summary>The code of the Close frame among the small frames .NET has written.</summary>
-        public int WrittenCloseCode()
+        /// <summary>The control frames .NET has written.</summary>
+        public IEnumerable<string> WrittenFrames()
         {
             byte[] all = _written.ToArray();
-            for (int i = 0; i + 1 < all.Length; i += 2 + all[i + 1])
+            for (int i = 0; i < all.Length; i += 2 + all[i + 1])
             {
-                if (all[i] == 0x88)
-                {
-                    return all[i + 1] == 0 ? 1005 : (all[i + 2] << 8) | all[i + 3];
-                }
+                yield return Describe(all[i], all[(i + 2)..(i + 2 + all[i + 1])]);
             }
-
-            return 0;
         }
 
         public override int Read(byte[] buffer, int offset, int count)

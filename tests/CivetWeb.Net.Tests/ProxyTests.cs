@@ -343,7 +343,9 @@ internal sealed class ProxyTests
     {
         using TestServer server = Serve("192.0.2.1", ("proxy_protocol", "yes"));
         const string Request = "GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        Assert.That(Exchange(server.Port, "PROXY TCP4 203.0.113.9 10.0.0.6 1 2\r\n" + Request), Does.Contain(" 400 Bad Request\r\n"));
+        // Unchecked: CivetWeb takes what follows PROXY for the version of HTTP, and repeats it in its status line.
+        string refusal = RawClient.ExchangeUnchecked(server.Port, "PROXY TCP4 203.0.113.9 10.0.0.6 1 2\r\n" + Request);
+        Assert.That(refusal, Does.Contain(" 400 Bad Request\r\n"));
         Assert.That(Exchange(server.Port, Request), Does.EndWith("127.0.0.1 127.0.0.1 True"));
     }
 

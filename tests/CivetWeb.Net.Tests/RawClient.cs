@@ -99,17 +99,41 @@ internal sealed class RawClient : IDisposable
             throw new InvalidDataException("A server must not mask (RFC 6455, section 5.1).");
         }
 
+        if ((header[0] & 0x30) != 0 || (header[0] & 0x0F) is not (<= 2 or (>= 8 and <= 10)))
+        {
+            throw new InvalidDataException($"No frame begins with 0x{header[0]:X2} (section 5.2).");
+        }
+
         int length = header[1] switch
         {
             126 => BinaryPrimitives.ReadUInt16BigEndian(ReadExactly(2)),
             127 => checked((int)BinaryPrimitives.ReadInt64BigEndian(ReadExactly(8))),
             byte b => b,
         };
-        return (header[0], ReadExactly(length));
+        if (header[1] >= 126 && length <= (header[1] == 126 ? 125 : 0xFFFF))
+        {
+            throw new InvalidDataException($"{length} is not in its shortest form (section 5.2).");
+        }
+
+        if ((header[0] & 0x08) != 0 && ((header[0] & 0xF0) != 0x80 || length > 125))
+        {
+            throw new InvalidDataException($"A control frame begins with 0x{header[0]:X2} and has {length} bytes (section 5.5).");
+        }
+
+        byte[] payload = ReadExactly(length);
+        if (header[0] == 0x88)
+        {
+            CheckClose(payload);
+        }
+
+        return (header[0], payload);
     }
 
-    /// <summary>The code of the Close frame that comes next; 1005 when it has none.</summary>
-    public int ReadClose()
+    /// <summary>The code of the Close frame that comes next; null when it has none.</summary>
+    public int? ReadClose() => ReadWholeClose()?.Code;
+
+    /// <summary>What the Close frame that comes next says; null when it is empty.</summary>
+    public (int Code, string Reason)? ReadWholeClose()
     {
         (int first, byte[] payload) = ReadFrame();
         if (first != 0x88)
@@ -117,7 +141,7 @@ internal sealed class RawClient : IDisposable
             throw new InvalidDataException($"A Close frame was expected, but 0x{first:X2} with {payload.Length} bytes came.");
         }
 
-        return payload.Length == 0 ? 1005 : BinaryPrimitives.ReadUInt16BigEndian(payload);
+        return payload.Length == 0 ? null : (BinaryPrimitives.ReadUInt16BigEndian(payload), Encoding.UTF8.GetString(payload.AsSpan(2)));
     }
 
     /// <summary>Whether the server hangs up in order: end of stream, no reset, nothing more before it.</summary>
@@ -134,8 +158,12 @@ internal sealed class RawClient : IDisposable
     }
 
     /// <summary>Reads to the end, whatever comes; returns what came.</summary>
-    public byte[] ReadToEnd()
+    public byte[] ReadToEnd() => ReadToEnd(out _);
+
+    /// <summary>The same, and whether the end was a reset.</summary>
+    public byte[] ReadToEnd(out bool wasReset)
     {
+        wasReset = false;
         var all = new MemoryStream();
         byte[] buffer = new byte[4096];
         try
@@ -148,13 +176,13 @@ internal sealed class RawClient : IDisposable
         }
         catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset)
         {
-            // an abort: also an end
+            wasReset = true; // an abort: also an end
         }
 
         return all.ToArray();
     }
 
-    /// <summary>A response's head, up to and with the empty line.</summary>
+    /// <summary>A response's head, up to and with the empty line, as RFC 9112 has it.</summary>
     public string ReadHead()
     {
         var head = new List<byte>();
@@ -163,6 +191,7 @@ internal sealed class RawClient : IDisposable
             head.Add(ReadExactly(1)[0]);
         }
 
+        HttpAnswers.ReadHead([.. head]);
         return Encoding.Latin1.GetString([.. head]);
     }
 
@@ -179,13 +208,42 @@ internal sealed class RawClient : IDisposable
         return bytes;
     }
 
-    /// <summary>Sends a request and returns the whole response; for servers that close.</summary>
+    /// <summary>
+    /// Sends a request and returns the whole response; for servers that close. It fails on what RFC 9112 forbids in one
+    /// (<see cref="HttpAnswers"/>).
+    /// </summary>
     public static string Exchange(int port, string request)
+    {
+        byte[] answer = Exchange(port, request, out bool wasReset);
+        HttpAnswers.Check(answer, request, wasReset);
+        return Encoding.UTF8.GetString(answer);
+    }
+
+    /// <summary>The same for what is no whole response, or none at all; nothing is checked.</summary>
+    public static string ExchangeUnchecked(int port, string request) => Encoding.UTF8.GetString(Exchange(port, request, out _));
+
+    public void Dispose() => Socket.Dispose();
+
+    private static byte[] Exchange(int port, string request, out bool wasReset)
     {
         using var client = new RawClient(port);
         client.Send(request);
-        return Encoding.UTF8.GetString(client.ReadToEnd());
+        return client.ReadToEnd(out wasReset);
     }
 
-    public void Dispose() => Socket.Dispose();
+    /// <summary>Sections 5.5.1 and 7.4: what a server may put into a Close frame.</summary>
+    private static void CheckClose(byte[] payload)
+    {
+        if (payload.Length == 0)
+        {
+            return;
+        }
+
+        int code = payload.Length == 1 ? -1 : BinaryPrimitives.ReadUInt16BigEndian(payload);
+        bool mayBeSent = code is >= 1000 and <= 1014 and not (1004 or 1005 or 1006) or >= 3000 and <= 4999;
+        if (!mayBeSent || !System.Text.Unicode.Utf8.IsValid(payload.AsSpan(2)))
+        {
+            throw new InvalidDataException($"No server may send the Close payload {Convert.ToHexString(payload)} (section 7.4).");
+        }
+    }
 }

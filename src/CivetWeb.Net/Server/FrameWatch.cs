@@ -22,6 +22,7 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     private int _headerSize; // received so far
     private long _payloadLeft;
     private long _messageSize;
+    private bool _isClosed;
     private int _trickle;
     private long _seenAt = Environment.TickCount64; // when something came last
 
@@ -37,7 +38,7 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     /// <summary>The close code for what was wrong; 0: nothing.</summary>
     public int Violation { get; private set; }
 
-    /// <summary>Whether a Close frame without code has come; .NET's WebSocket shows it as 1000.</summary>
+    /// <summary>Whether the Close frame that came had no code; .NET's WebSocket shows it as 1000.</summary>
     public bool IsCloseWithoutCode { get; private set; }
 
     /// <summary>
@@ -71,6 +72,11 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
         int i = 0;
         while (i < bytes.Length)
         {
+            if (_isClosed && !IsInsideFrame)
+            {
+                break; // nothing counts behind a Close frame (section 5.5.1), not even another one
+            }
+
             if (_payloadLeft > 0)
             {
                 int n = (int)Math.Min(_payloadLeft, bytes.Length - i);
@@ -150,7 +156,12 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
             _messageSize = isLast ? 0 : _messageSize + (long)size;
         }
 
-        IsCloseWithoutCode |= opcode == Close && size == 0;
+        if (opcode == Close)
+        {
+            _isClosed = true;
+            IsCloseWithoutCode = size == 0;
+        }
+
         _payloadLeft = Math.Min((long)size, long.MaxValue - MaskSize) + ((_header[1] & 0x80) != 0 ? MaskSize : 0);
         _headerSize = 0;
         return true;

@@ -45,6 +45,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         _webSocket = new SessionWebSocket(
             session,
             _stream,
+            _frames,
             _loop,
             new WebSocketCreationOptions
             {
@@ -213,7 +214,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
                     // RFC 6455, section 5.5.1: the answer carries the code received; after an exception, ours.
                     if (status != WebSocketCloseStatus.InternalServerError)
                     {
-                        status = _frames.IsCloseWithoutCode ? WebSocketCloseStatus.Empty : _webSocket.CloseStatus ?? status;
+                        status = _webSocket.CloseStatus ?? status;
                     }
 
                     await _webSocket.CloseAsync(status, null, CancellationToken.None);

@@ -25,6 +25,8 @@ internal sealed class SessionStream : Stream
     private const int ShortestPause = 1;
     private const int LongestPause = 16;
 
+    private static readonly byte[] CloseWithoutCode = [0x88, 0];
+
     private readonly SessionHandle _session;
     private readonly FrameWatch _frames;
     private readonly long _sendTimeout; // milliseconds, 0: none
@@ -96,6 +98,8 @@ internal sealed class SessionStream : Stream
     /// <summary>How long <see cref="EndSession"/> waits for the client to hang up.</summary>
     public int LingerMilliseconds { get; set; } = 250;
 
+    private static ReadOnlySpan<byte> CloseWith1005 => [0x88, 2, 1005 >> 8, 1005 & 0xFF];
+
     public SessionEvents WantedEvents =>
         (_reading.IsPending ? SessionEvents.CanRead : SessionEvents.None) | (_writing.IsPending ? SessionEvents.CanWrite : SessionEvents.None);
 
@@ -155,6 +159,12 @@ internal sealed class SessionStream : Stream
         if (cancellationToken.IsCancellationRequested)
         {
             return ValueTask.FromCanceled(cancellationToken);
+        }
+
+        // .NET's WebSocket writes a frame at a time, and puts 1005 into a Close frame that shall have no code.
+        if (buffer.Span.SequenceEqual(CloseWith1005))
+        {
+            buffer = CloseWithoutCode;
         }
 
         bool own = Loop.IsOnThread;

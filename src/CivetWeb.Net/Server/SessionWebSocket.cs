@@ -15,6 +15,7 @@ internal sealed class SessionWebSocket : WebSocket
 {
     private readonly WebSocket _inner;
     private readonly SessionHandle _session;
+    private readonly FrameWatch _frames;
     private readonly ConnectionLoop _loop;
     private readonly int _maxMessageSize;
     private readonly TimeSpan _closeTimeout;
@@ -24,9 +25,16 @@ internal sealed class SessionWebSocket : WebSocket
     private bool _endsGently;
 
     public SessionWebSocket(
-        SessionHandle session, SessionStream stream, ConnectionLoop loop, WebSocketCreationOptions options, int maxMessageSize, TimeSpan closeTimeout)
+        SessionHandle session,
+        SessionStream stream,
+        FrameWatch frames,
+        ConnectionLoop loop,
+        WebSocketCreationOptions options,
+        int maxMessageSize,
+        TimeSpan closeTimeout)
     {
         _session = session;
+        _frames = frames;
         _loop = loop;
         _maxMessageSize = maxMessageSize;
         _closeTimeout = closeTimeout;
@@ -38,19 +46,22 @@ internal sealed class SessionWebSocket : WebSocket
     /// <summary>How many bytes a message may have.</summary>
     public int MaxMessageSize => _maxMessageSize;
 
+    /// <summary>.NET's WebSocket says 1000 where no code came; that is what <see cref="WebSocketCloseStatus.Empty"/> is for.</summary>
+    private bool IsClosedWithoutCode => _inner.CloseStatus is not null && _frames.IsCloseWithoutCode;
+
     private string TooBig => $"A message has at most {_maxMessageSize} bytes here.";
 
     /// <summary>Whether a message was over the limit.</summary>
     public bool IsTooBig => _isTooBig;
 
-    /// <summary>The close code sent, for all that is known here; null for none.</summary>
+    /// <summary>The close code sent, for all that is known here, 1005 for a Close frame without code; null for none.</summary>
     public int? LocalCode { get; private set; }
 
     /// <inheritdoc/>
-    public override WebSocketCloseStatus? CloseStatus => _inner.CloseStatus;
+    public override WebSocketCloseStatus? CloseStatus => IsClosedWithoutCode ? WebSocketCloseStatus.Empty : _inner.CloseStatus;
 
     /// <inheritdoc/>
-    public override string? CloseStatusDescription => _inner.CloseStatusDescription;
+    public override string? CloseStatusDescription => IsClosedWithoutCode ? null : _inner.CloseStatusDescription;
 
     /// <inheritdoc/>
     public override WebSocketState State => _inner.State;
@@ -68,6 +79,7 @@ internal sealed class SessionWebSocket : WebSocket
     /// <inheritdoc/>
     public override Task CloseAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
+        Check(closeStatus, statusDescription);
         bool begins = _inner.State is WebSocketState.Open or WebSocketState.CloseReceived;
         Task closing = _inner.CloseAsync(closeStatus, statusDescription, cancellationToken);
         return begins ? Begun(closing, closeStatus) : closing;
@@ -76,6 +88,7 @@ internal sealed class SessionWebSocket : WebSocket
     /// <inheritdoc/>
     public override Task CloseOutputAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
+        Check(closeStatus, statusDescription);
         bool begins = _inner.State is WebSocketState.Open or WebSocketState.CloseReceived;
         Task closing = _inner.CloseOutputAsync(closeStatus, statusDescription, cancellationToken);
         return begins ? Begun(closing, closeStatus) : closing;
@@ -120,7 +133,9 @@ internal sealed class SessionWebSocket : WebSocket
             await RefuseAsync().ConfigureAwait(false);
         }
 
-        return result;
+        return result.MessageType == WebSocketMessageType.Close && IsClosedWithoutCode
+            ? new WebSocketReceiveResult(0, WebSocketMessageType.Close, true, CloseStatus, CloseStatusDescription)
+            : result;
     }
 
     /// <inheritdoc/>
@@ -131,6 +146,31 @@ internal sealed class SessionWebSocket : WebSocket
     {
         _endsGently = true;
         _inner.Dispose();
+    }
+
+    /// <summary>
+    /// .NET's WebSocket lets codes out that must not be sent (RFC 6455, section 7.4), and finds a reason that is no text when
+    /// it has begun to close.
+    /// </summary>
+    /// <exception cref="ArgumentException">As <see cref="WebSocket.CloseAsync"/> has it.</exception>
+    private static void Check(WebSocketCloseStatus closeStatus, string? statusDescription)
+    {
+        if (closeStatus == WebSocketCloseStatus.Empty)
+        {
+            if (!string.IsNullOrEmpty(statusDescription))
+            {
+                throw new ArgumentException("A Close frame without code (WebSocketCloseStatus.Empty) has no description.", nameof(statusDescription));
+            }
+        }
+        else if (!CloseFrame.IsSendable((int)closeStatus))
+        {
+            throw new ArgumentException($"{CloseFrame.SendableCodes}, not {(int)closeStatus}; or WebSocketCloseStatus.Empty.", nameof(closeStatus));
+        }
+
+        if (CloseFrame.FindFault(statusDescription) is { } fault)
+        {
+            throw new ArgumentException(fault, nameof(statusDescription));
+        }
     }
 
     /// <summary>The client has so much time for its half, unless .NET has refused the call: then nothing was sent.</summary>

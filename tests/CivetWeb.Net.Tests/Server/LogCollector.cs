@@ -1,17 +1,51 @@
 using System;
 using System.Collections.Concurrent;
+using System.Collections.Generic;
 using System.Linq;
+using System.Threading.Tasks;
 using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net.Tests;
 
-/// <summary>Keeps what is logged, with level and event id.</summary>
+/// <summary>
+/// Keeps what is logged, with level and event id. A line of level Warning or above that the test has neither looked at
+/// (<see cref="Errors"/>) nor announced (<see cref="Expect"/>) fails it at the end of its <see cref="RunningServer"/>.
+/// </summary>
 internal sealed class LogCollector : ILoggerFactory, ILogger
 {
+    private readonly ConcurrentDictionary<(LogLevel Level, EventId Event, string Message, Exception? Exception), bool> _seen = new();
+    private readonly HashSet<int> _expected = [];
+
     public ConcurrentQueue<(LogLevel Level, EventId Event, string Message, Exception? Exception)> Entries { get; } = new();
 
-    /// <summary>The errors among them.</summary>
-    public (LogLevel Level, EventId Event, string Message, Exception? Exception)[] Errors => [.. Entries.Where(e => e.Level >= LogLevel.Error)];
+    /// <summary>The errors among them, which the test judges itself.</summary>
+    public (LogLevel Level, EventId Event, string Message, Exception? Exception)[] Errors
+    {
+        get
+        {
+            (LogLevel Level, EventId Event, string Message, Exception? Exception)[] errors = [.. Entries.Where(e => e.Level >= LogLevel.Error)];
+            foreach ((LogLevel, EventId, string, Exception?) error in errors)
+            {
+                _seen[error] = true;
+            }
+
+            return errors;
+        }
+    }
+
+    /// <summary>What is left of level Warning and above.</summary>
+    public string[] Unexpected =>
+        [.. Entries.Where(e => e.Level >= LogLevel.Warning && !_seen.ContainsKey(e) && !_expected.Contains(e.Event.Id)).Select(e => $"{e.Event.Id}: {e.Message} {e.Exception}")];
+
+    /// <summary>Lines of this event may come.</summary>
+    public void Expect(params int[] events) => _expected.UnionWith(events);
+
+    /// <summary>The only error, once it is there: a client may see the end of its connection before the log has the reason.</summary>
+    public async Task<(LogLevel Level, EventId Event, string Message, Exception? Exception)> ErrorAsync()
+    {
+        await Eventually.IsTrueAsync(() => Errors.Length > 0, "an error in the log");
+        return Errors.Single();
+    }
 
     public ILogger CreateLogger(string categoryName) => this;
 

@@ -201,7 +201,7 @@ internal sealed class LoggingTests
             client.ReadToEnd();
         }
 
-        RawClient.Exchange(server.EndPoints[1].Uri.Port, "GET / HTTP/1.1\r\nHost: no TLS here\r\n\r\n");
+        RawClient.ExchangeUnchecked(server.EndPoints[1].Uri.Port, "GET / HTTP/1.1\r\nHost: no TLS here\r\n\r\n");
         server.ReportException(new InvalidOperationException("expected"), "a test");
         Assert.ThrowsAsync<SocketException>(() => new CivetWebServer(ListenTests.With($"http://127.0.0.1:{port}")).StartAsync());
     }

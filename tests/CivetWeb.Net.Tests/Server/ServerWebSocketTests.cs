@@ -95,6 +95,66 @@ public sealed class ServerWebSocketTests
         await scene.HandlerEnds();
     }
 
+    [Test]
+    public async Task Codes_that_must_not_be_sent_are_refused(
+        [Values(-1, 0, 999, 1004, 1006, 1015, 1016, 2000, 2999, 5000, 65_535, 65_536 + 1000)] int code, [Values] bool outputOnly)
+    {
+        await using Scene scene = await Scene.StartAsync(async context =>
+        {
+            ArgumentException? refusal = Assert.ThrowsAsync<ArgumentException>(() => Close(context.WebSocket, (WebSocketCloseStatus)code, null));
+            Assert.That(refusal!.ParamName, Is.EqualTo("closeStatus"));
+            Assert.That(refusal.Message, Does.Contain($"{code}").And.Contain("3000 to 4999"));
+            foreach (string reason in (string[])[new string('x', 124), new string('é', 62), "half of a pair: \ud83d"])
+            {
+                Assert.That(
+                    Assert.ThrowsAsync<ArgumentException>(() => Close(context.WebSocket, WebSocketCloseStatus.NormalClosure, reason))!.ParamName,
+                    Is.EqualTo("statusDescription"));
+            }
+
+            Assert.That(context.WebSocket.State, Is.EqualTo(WebSocketState.Open), "none of it harms");
+            await context.WebSocket.SendTextAsync("open");
+        });
+        Assert.That(await scene.Client.ReceiveTextAsync(), Is.EqualTo("open"));
+        await scene.HandlerEnds();
+
+        Task Close(WebSocket socket, WebSocketCloseStatus status, string? description) =>
+            outputOnly ? socket.CloseOutputAsync(status, description, default) : socket.CloseAsync(status, description, default);
+    }
+
+    [Test]
+    public async Task Empty_closes_without_a_code([Values] bool outputOnly, [Values(null, "")] string? description)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", context => outputOnly
+            ? context.WebSocket.CloseOutputAsync(WebSocketCloseStatus.Empty, description, default)
+            : context.WebSocket.CloseAsync(WebSocketCloseStatus.Empty, description, default)));
+        using RawClient client = RawClient.Open(server.Port);
+        Assert.That(client.ReadExactly(2), Is.EqualTo((byte[])[0x88, 0]));
+        client.SendFrame(0x88, []);
+        Assert.That(client.ReadsCleanEnd());
+    }
+
+    [TestCase(null, null, null)]
+    [TestCase(1000, "", "")]
+    [TestCase(4000, "x", "x")]
+    public async Task The_handler_sees_what_the_client_has_closed_with_and_can_answer_with_it(int? code, string? reason, string? description)
+    {
+        var seen = new TaskCompletionSource<(WebSocketCloseStatus?, string?, WebSocketCloseStatus?, string?)>();
+        await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", async context =>
+        {
+            WebSocket socket = context.WebSocket;
+            WebSocketReceiveResult result = await socket.ReceiveAsync(new ArraySegment<byte>(new byte[10]), default);
+            seen.SetResult((socket.CloseStatus, socket.CloseStatusDescription, result.CloseStatus, result.CloseStatusDescription));
+            await socket.CloseAsync(socket.CloseStatus!.Value, socket.CloseStatusDescription, default);
+        }));
+        using RawClient client = RawClient.Open(server.Port);
+        byte[] payload = code is null ? [] : [(byte)(code.Value >> 8), (byte)code.Value, .. Encoding.UTF8.GetBytes(reason!)];
+        client.SendFrame(0x88, payload);
+        Assert.That(client.ReadFrame(), Is.EqualTo((0x88, payload)));
+        Assert.That(client.ReadsCleanEnd());
+        var status = (WebSocketCloseStatus?)(code ?? 1005);
+        Assert.That(await seen.Task.WaitAsync(TestServer.Patience), Is.EqualTo((status, description, status, description)));
+    }
+
     // The end of the handler
 
     [Test]
