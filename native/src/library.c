@@ -63,9 +63,10 @@ cwn_init(unsigned features)
 		/* Never tried twice: after a failure mg_init_library would claim
 		 * success and the first client would crash the process. */
 		if (tls == UNTRIED) {
-			tls = (((mg_init_library((unsigned)MG_FEATURES_TLS)
-			         & (unsigned)MG_FEATURES_TLS)
-			        != 0)
+			tls = (cwn_tls_prepare()
+			       && ((mg_init_library((unsigned)MG_FEATURES_TLS)
+			            & (unsigned)MG_FEATURES_TLS)
+			           != 0)
 			       && cwn_tls_load())
 			          ? LOADED
 			          : MISSING;

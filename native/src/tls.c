@@ -40,6 +40,9 @@ static struct ssl_func cwn_crypto_sw[] = {
     {"X509_check_private_key", TLS_Mandatory, NULL},
     {NULL, TLS_END_OF_LIST, NULL}};
 
+static struct ssl_func cwn_init_sw[] = {{"OPENSSL_init_crypto", TLS_Mandatory, NULL},
+                                        {NULL, TLS_END_OF_LIST, NULL}};
+
 typedef int (*cwn_cert_cb)(SSL *ssl, void *arg);
 
 #define SSL_CTX_set_cert_cb (*(void (*)(SSL_CTX *, cwn_cert_cb, void *))cwn_ssl_sw[0].ptr)
@@ -71,6 +74,10 @@ typedef int (*cwn_cert_cb)(SSL *ssl, void *arg);
 	(*(EVP_PKEY * (*)(BIO *, EVP_PKEY **, void *, void *)) cwn_crypto_sw[14].ptr)
 #define ERR_reason_error_string (*(const char *(*)(unsigned long))cwn_crypto_sw[15].ptr)
 #define X509_check_private_key (*(int (*)(const X509 *, const EVP_PKEY *))cwn_crypto_sw[16].ptr)
+
+#define OPENSSL_init_crypto (*(int (*)(uint64_t, const void *))cwn_init_sw[0].ptr)
+
+#define CWN_OPENSSL_INIT_NO_ATEXIT UINT64_C(0x00080000)
 
 #define CWN_SSL_CTRL_MODE 33
 #define CWN_SSL_CTRL_SET_VERIFY_CERT_STORE 106
@@ -104,6 +111,17 @@ struct cwn_tls {
 };
 
 static atomic_llong cwn_tls_objects; /* alive: cwn_tls and certificates */
+
+/* Before CivetWeb loads and initialises OpenSSL. The first call decides: OpenSSL
+ * is not to clean up in exit(), under the hands of threads that still serve. The
+ * process's end gives everything back anyway; .NET asks for the same. */
+static bool
+cwn_tls_prepare(void)
+{
+	char error[128];
+	return (load_tls_dll(error, sizeof(error), CRYPTO_LIB, cwn_init_sw, NULL) != NULL)
+	       && (OPENSSL_init_crypto(CWN_OPENSSL_INIT_NO_ATEXIT, NULL) == 1);
+}
 
 /* Once, after CivetWeb has loaded both libraries: they stay loaded. */
 static bool

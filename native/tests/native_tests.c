@@ -36,6 +36,7 @@ static const struct {
     {"http", test_http},
     {"proxy_header", test_proxy_header},
     {"tls", test_tls},
+    {"tls_end", test_tls_end},
     {"soak", test_soak},
     {"pull", test_pull},
     {"pull_tls", test_pull_tls},
