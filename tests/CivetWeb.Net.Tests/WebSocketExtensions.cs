@@ -51,6 +51,18 @@ internal static class WebSocketExtensions
         await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", deadline.Token);
     }
 
+    /// <summary>Waits for the server's Close and answers it, so that the server need not wait for this client; the code.</summary>
+    public static async Task<WebSocketCloseStatus?> AnswerCloseAsync(this WebSocket socket)
+    {
+        while ((await socket.ReceiveMessageAsync()).Type != WebSocketMessageType.Close)
+        {
+        }
+
+        using CancellationTokenSource deadline = Deadline();
+        await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", deadline.Token);
+        return socket.CloseStatus;
+    }
+
     /// <summary>To be disposed of: its timer would keep it for the whole time otherwise.</summary>
     private static CancellationTokenSource Deadline() => new(TestServer.Patience);
 }
