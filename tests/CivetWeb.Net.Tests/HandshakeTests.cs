@@ -1,5 +1,6 @@
 using System;
 using System.Net;
+using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Threading;
 using System.Threading.Tasks;
@@ -256,13 +257,43 @@ public sealed class HandshakeTests
         using ClientWebSocket b = await server.ConnectAsync();
         Assert.That(RawClient.Exchange(server.Port, RawClient.UpgradeRequest()), Does.StartWith("HTTP/1.1 503 "));
 
-        // All of 127.0.0.0/8 is this machine: another address, the same server.
-        using var other = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp);
-        other.Bind(new IPEndPoint(IPAddress.Parse("127.0.0.2"), 0));
-        other.Connect(IPAddress.Loopback, server.Port);
-        other.Send(System.Text.Encoding.ASCII.GetBytes(RawClient.UpgradeRequest()));
+        using Socket other = ConnectFrom("127.0.0.2", server.Port, out string answer);
+        Assert.That(answer, Is.EqualTo("HTTP/1.1 101"));
+    }
+
+    [Test]
+    public void The_limit_of_all_holds_wherever_they_come_from([Values] Api api)
+    {
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { MaxConnections = 2, MaxConnectionsPerAddress = 2 });
+        using Socket first = ConnectFrom("127.0.0.2", server.Port, out string firstAnswer);
+        using Socket second = ConnectFrom("127.0.0.3", server.Port, out string secondAnswer);
+        using Socket third = ConnectFrom("127.0.0.4", server.Port, out string thirdAnswer);
+        Assert.That((firstAnswer, secondAnswer, thirdAnswer), Is.EqualTo(("HTTP/1.1 101", "HTTP/1.1 101", "HTTP/1.1 503")));
+    }
+
+    [Test]
+    public async Task Of_several_patterns_that_match_the_newest_counts()
+    {
+        using var server = new TestServer();
+        foreach (string pattern in (string[])["/a/**", "/a/*", "/a/b*"])
+        {
+            Http.SetWebSocketHandler(server.Context, pattern, null, (c, text) => Http.WriteTextToWebSocket(c, (string)text!), null, null, pattern);
+            using ClientWebSocket client = await server.ConnectAsync("/a/bc");
+            Assert.That(await client.ReceiveTextAsync(), Is.EqualTo(pattern));
+            await client.CloseNormallyAsync();
+        }
+    }
+
+    /// <summary>All of 127.0.0.0/8 is this machine: another address, the same server.</summary>
+    private static Socket ConnectFrom(string address, int port, out string answer)
+    {
+        var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = (int)TestServer.Patience.TotalMilliseconds };
+        client.Bind(new IPEndPoint(IPAddress.Parse(address), 0));
+        client.Connect(IPAddress.Loopback, port);
+        client.Send(System.Text.Encoding.ASCII.GetBytes(RawClient.UpgradeRequest()));
         byte[] start = new byte[12];
-        other.Receive(start);
-        Assert.That(System.Text.Encoding.ASCII.GetString(start), Is.EqualTo("HTTP/1.1 101"));
+        client.Receive(start);
+        answer = System.Text.Encoding.ASCII.GetString(start);
+        return client;
     }
 }

@@ -36,6 +36,31 @@ public sealed class OptionsTests
     [TestCase("")]
     public void Names_are_exact(string name) => Assert.That(Refused(name, "5").Message, Does.Contain($"'{name}'"));
 
+    /// <summary>Threads that WebSockets may not take: for pages, and for telling clients that the server is full.</summary>
+    [TestCase(1, 1)]
+    [TestCase(2, 1)]
+    [TestCase(3, 1)]
+    [TestCase(4, 2)]
+    [TestCase(20, 18)]
+    [TestCase(29, 27)]
+    [TestCase(30, 27)]
+    [TestCase(256, 231)]
+    public void WebSockets_leave_some_threads_to_others(int threads, int connections)
+    {
+        ServerSettings settings = ServerSettings.Parse(ServerSettings.ToPairs(["num_threads", $"{threads}"]));
+        Assert.That((settings.MaxConnections, settings.MaxConnectionsPerAddress), Is.EqualTo((connections, connections)));
+    }
+
+    /// <summary>CivetWeb's own two options for pings keep their meaning.</summary>
+    [TestCase("yes", 1234u)]
+    [TestCase("no", 0u)]
+    public void Pings_are_as_often_as_websocket_timeout_ms_says_unless_enable_websocket_ping_pong_is_no(string pingPong, uint interval)
+    {
+        ServerSettings settings = ServerSettings.Parse(
+            ServerSettings.ToPairs(["websocket_timeout_ms", "1234", "enable_websocket_ping_pong", pingPong]));
+        Assert.That(settings.Session.ping_interval_ms, Is.EqualTo(interval));
+    }
+
     [Test]
     public void Null_is_refused()
     {

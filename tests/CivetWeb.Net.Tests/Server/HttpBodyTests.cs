@@ -191,10 +191,25 @@ internal sealed class HttpBodyTests
     [Test]
     public async Task A_client_that_stops_sending_is_told_408()
     {
-        await using RunningServer server = await StartEchoAsync();
+        await using RunningServer server = await StartEchoAsync(options => options.RequestTimeout = TimeSpan.FromMilliseconds(500));
         string[] answers = await Task.WhenAll(((string[])["Content-Length: 10", "Transfer-Encoding: chunked"]).Select(header =>
-            Task.Run(() => RawClient.Exchange(server.Port, $"POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n5")))); // request_timeout_ms, 10 s
+            Task.Run(() => RawClient.Exchange(server.Port, $"POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n5"))));
         Assert.That(answers, Has.All.StartsWith("HTTP/1.1 408 ").And.All.Contains("\r\nConnection: close\r\n"));
+    }
+
+    [Test]
+    public async Task A_body_that_is_whole_is_taken_however_late_it_came()
+    {
+        await using RunningServer server = await StartEchoAsync(options =>
+        {
+            options.RequestBodyGrace = TimeSpan.FromMilliseconds(50);
+            options.MinRequestBodyRate = 1_000_000;
+        });
+        using var client = new RawClient(server.Port);
+        client.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
+        await Task.Delay(300);
+        client.Send("abc");
+        Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 200 OK\r\n"));
     }
 
     [Test]
@@ -275,6 +290,23 @@ internal sealed class HttpBodyTests
     }
 
     [Test]
+    public async Task A_client_that_waits_to_be_told_is_told_nothing_inside_a_response_that_has_begun()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server => server.MapPost("/", async (request, response) =>
+        {
+            response.WriteText("begun");
+            await response.FlushAsync();
+            response.Write(await request.ReadBytesAsync());
+        }));
+        using var client = new RawClient(server.Port);
+        client.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 200 OK\r\n"));
+        Assert.That(Encoding.ASCII.GetString(client.ReadExactly(10)), Is.EqualTo("5\r\nbegun\r\n"));
+        client.Send("abc");
+        Assert.That(Encoding.ASCII.GetString(client.ReadToEnd()), Is.EqualTo("3\r\nabc\r\n0\r\n\r\n"));
+    }
+
+    [Test]
     public async Task A_client_that_waits_for_nothing_gets_its_answer_and_the_end()
     {
         await using RunningServer server = await RunningServer.StartAsync(server => server.MapPost("/", (_, response) => response.StatusCode = 403));
@@ -293,7 +325,8 @@ internal sealed class HttpBodyTests
     }
 
     [TestCase(10, true)]
-    [TestCase(60_000, true)]
+    [TestCase(64 * 1024, true)]
+    [TestCase(64 * 1024 + 1, false)]
     [TestCase(500_000, false)]
     public async Task A_body_left_unread_is_read_over_or_ends_the_connection(int size, bool keepsAlive)
     {

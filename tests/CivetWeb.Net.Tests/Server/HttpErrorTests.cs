@@ -42,6 +42,20 @@ internal sealed class HttpErrorTests
     }
 
     [Test]
+    public async Task An_exception_is_500_whatever_length_the_handler_had_declared([Values(0, 7, 100_000)] int length)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server => server.MapGet("/", (_, response) =>
+        {
+            response.ContentLength = length;
+            throw new InvalidOperationException("later");
+        }));
+        using HttpResponseMessage response = await server.Client.GetAsync(server.Uri());
+        Assert.That((int)response.StatusCode, Is.EqualTo(500));
+        Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("500 Internal Server Error\n"));
+        Assert.That(server.Log.Errors.Single().Exception!.Message, Is.EqualTo("later"));
+    }
+
+    [Test]
     public async Task An_exception_in_a_handler_before_routing_is_500()
     {
         await using RunningServer server = await RunningServer.StartAsync(server => server.Use((_, _) => throw new InvalidOperationException("first")));

@@ -80,6 +80,14 @@ internal sealed class HttpFormTests
         Assert.That((await PostAsync(content)).Status, Is.EqualTo(415));
     }
 
+    [Test]
+    public async Task Names_of_types_headers_and_parameters_are_without_regard_to_case()
+    {
+        using var content = new ByteArrayContent("--b\r\nCONTENT-disposition: Form-Data; NAME=a\r\n\r\n1\r\n--b--"u8.ToArray());
+        content.Headers.TryAddWithoutValidation("Content-Type", "Multipart/Form-DATA; BOUNDARY=b");
+        Assert.That(await PostAsync(content), Is.EqualTo((200, "a=1")));
+    }
+
     [TestCase("multipart/form-data")]
     [TestCase("multipart/form-data; boundary=")]
     [TestCase("multipart/form-data; boundary=\"\"")]

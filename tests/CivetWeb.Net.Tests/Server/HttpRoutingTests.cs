@@ -47,6 +47,22 @@ internal sealed class HttpRoutingTests
         Assert.That(await backwards.Client.GetStringAsync(backwards.Uri(path)), Is.EqualTo(expected));
     }
 
+    [Test]
+    public async Task The_methods_that_a_405_names_are_those_of_all_paths_that_match()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server =>
+        {
+            server.MapPost("/a/b", (_, _) => { });
+            server.MapGet("/a/{x}", (_, _) => { });
+            server.MapDelete("/{*all}", (_, _) => { });
+            server.MapPatch("/a/{x}/c", (_, _) => { });
+        });
+        using var request = new HttpRequestMessage(HttpMethod.Put, server.Uri("/a/b"));
+        using HttpResponseMessage response = await server.Client.SendAsync(request);
+        Assert.That((int)response.StatusCode, Is.EqualTo(405));
+        Assert.That(string.Join(" ", response.Content.Headers.Allow), Is.EqualTo("GET HEAD POST DELETE OPTIONS"));
+    }
+
     [TestCase("POST")]
     [TestCase("PUT")]
     [TestCase("PATCH")]

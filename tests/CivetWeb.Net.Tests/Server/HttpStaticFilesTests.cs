@@ -322,6 +322,18 @@ internal sealed class HttpStaticFilesTests
     }
 
     [Test]
+    public async Task Of_two_folders_that_have_the_file_the_one_with_the_longer_path_counts([Values] bool longerFirst)
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "sub", "deeper"));
+        Write("sub/deeper/twice.txt", "shorter");
+        Write("../public-other/twice.txt", "longer");
+        (string Path, string Folder)[] maps = [("/static", _folder), ("/static/sub/deeper", _folder + "-other")];
+        await using RunningServer server = await RunningServer.StartAsync(server =>
+            Array.ForEach(longerFirst ? [.. maps.Reverse()] : maps, m => server.MapStaticFiles(m.Path, m.Folder)));
+        Assert.That(await server.Client.GetStringAsync(server.Uri("/static/sub/deeper/twice.txt")), Is.EqualTo("longer"));
+    }
+
+    [Test]
     public async Task A_folder_can_be_at_the_root()
     {
         await using RunningServer server = await RunningServer.StartAsync(server => server.MapStaticFiles("/", Path.Combine(_folder, "sub")));

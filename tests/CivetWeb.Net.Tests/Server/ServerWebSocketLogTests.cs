@@ -28,6 +28,28 @@ public sealed class ServerWebSocketLogTests
     }
 
     [Test]
+    public async Task Codes_are_logged_as_those_that_were_sent_and_received_whichever_came_first([Values] bool serverFirst)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", async context =>
+        {
+            if (!serverFirst)
+            {
+                await context.WebSocket.ReceiveMessageAsync();
+            }
+
+            await context.WebSocket.CloseAsync((WebSocketCloseStatus)3001, null, default);
+        }));
+        using ClientWebSocket client = await server.ConnectAsync();
+        if (serverFirst)
+        {
+            await client.ReceiveMessageAsync();
+        }
+
+        await client.CloseAsync((WebSocketCloseStatus)3002, "", default);
+        Assert.That(await MessageAsync(server, 21), Does.Contain("sent 3001, received 3002"));
+    }
+
+    [Test]
     public async Task A_client_that_vanishes_is_logged_as_lost()
     {
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", ServerEchoTests.EchoAsync));

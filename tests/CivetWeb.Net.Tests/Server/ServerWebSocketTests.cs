@@ -661,7 +661,7 @@ public sealed class ServerWebSocketTests
     public async Task Stopping_can_be_hurried()
     {
         RunningServer server = await RunningServer.StartAsync(
-            s => s.MapWebSocket("/ws", ServerEchoTests.EchoAsync),
+            s => s.MapWebSocket("/ws", ServerEchoTests.EchoAsync, new() { CloseTimeout = Timeout.InfiniteTimeSpan }), // nothing else ends it
             options => options.ShutdownTimeout = TimeSpan.FromHours(1));
         using RawClient client = RawClient.Open(server.Port);
         using var hurry = new CancellationTokenSource(200);
