@@ -44,6 +44,7 @@ internal sealed class ClosingClientsTests
     ];
 
     [Test]
+    [Logs(5)] // of the certificate, which the browser refuses before it goes on
     public async Task Every_end_is_clean_and_has_its_code(
         [Values("chromium", "ws", "node")] string client, [Values] Api api, [Values] bool tls)
     {

@@ -228,6 +228,7 @@ public sealed class HandshakeTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task At_the_limit_places_come_and_go([Values] Api api)
     {
         using EchoTarget server = EchoTarget.Start(api, new EchoSettings { Threads = 8, MaxConnections = 3 });
@@ -250,6 +251,7 @@ public sealed class HandshakeTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task The_limit_per_address_leaves_others_alone([Values] Api api)
     {
         using EchoTarget server = EchoTarget.Start(api, new EchoSettings { MaxConnectionsPerAddress = 2 });
@@ -262,6 +264,7 @@ public sealed class HandshakeTests
     }
 
     [Test]
+    [Logs(27)]
     public void The_limit_of_all_holds_wherever_they_come_from([Values] Api api)
     {
         using EchoTarget server = EchoTarget.Start(api, new EchoSettings { MaxConnections = 2, MaxConnectionsPerAddress = 2 });

@@ -47,6 +47,7 @@ internal sealed class LogThrottleTests
     }
 
     [Test]
+    [Logs(5)]
     public async Task Failed_handshakes_are_told_with_the_address_ten_times_and_then_counted()
     {
         const int Scans = LogThrottle.Most + 7;

@@ -103,6 +103,7 @@ internal sealed partial class TroubleshootingTests
     private static string[] Names => [.. Quoted.Keys.Union(Provoked.Keys)];
 
     [TestCaseSource(nameof(Names))]
+    [Logs(5, 24, 27, 31, 32)]
     public async Task A_message_is_as_quoted(string name)
     {
         Assert.That(Provoked, Contains.Key(name), "is provoked by a test");

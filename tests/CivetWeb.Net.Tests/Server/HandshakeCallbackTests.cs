@@ -245,6 +245,7 @@ internal sealed class HandshakeCallbackTests
     }
 
     [TestCaseSource(nameof(Failures))]
+    [Logs(6)]
     public async Task A_failure_is_500_and_reported_and_the_server_goes_on(Func<WebSocketHandshake, Task> fail)
     {
         await using RunningServer server = await StartAsync(handshake => handshake.Request.QueryString == "fail" ? fail(handshake) : Rejecting(handshake, 418));
@@ -258,6 +259,7 @@ internal sealed class HandshakeCallbackTests
     }
 
     [Test]
+    [Logs(5, 6)]
     public async Task Who_takes_too_long_is_not_waited_for()
     {
         var aborted = new TaskCompletionSource();

@@ -11,6 +11,7 @@ namespace CivetWeb.Net.Tests;
 internal sealed class HandshakeLimitTests
 {
     [Test]
+    [Logs(27)]
     public async Task A_path_has_its_own_limit_and_a_refused_client_takes_no_place()
     {
         using var asked = new SemaphoreSlim(0);
@@ -61,6 +62,7 @@ internal sealed class HandshakeLimitTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task An_open_WebSocket_has_its_place_until_it_is_over_even_when_its_path_is_removed()
     {
         var options = new WebSocketEndpointOptions { MaxConnections = 1 };
@@ -87,6 +89,7 @@ internal sealed class HandshakeLimitTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task A_place_is_free_again_when_the_client_closes_breaks_the_protocol_or_vanishes()
     {
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket(
@@ -110,6 +113,7 @@ internal sealed class HandshakeLimitTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task A_hundred_at_once_never_exceed_the_limit()
     {
         const int Limit = 3;

@@ -78,6 +78,7 @@ internal sealed class HttpErrorTests
     }
 
     [Test]
+    [Logs(12)]
     public async Task Own_pages_for_errors()
     {
         var seen = new List<(int Status, Type? Exception)>();
@@ -230,6 +231,7 @@ internal sealed class HttpErrorTests
     }
 
     [Test]
+    [Logs(12)]
     public async Task What_Use_has_set_stays_unless_a_handler_fails()
     {
         await using RunningServer server = await RunningServer.StartAsync(server =>

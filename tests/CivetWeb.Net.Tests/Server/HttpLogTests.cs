@@ -12,6 +12,7 @@ namespace CivetWeb.Net.Tests;
 public sealed class HttpLogTests
 {
     [Test]
+    [Logs(12)]
     public async Task A_handler_that_fails_is_an_error_with_its_request()
     {
         await using RunningServer server = await RunningServer.StartAsync(

@@ -165,6 +165,7 @@ internal sealed partial class HttpResponseTests
     }
 
     [Test]
+    [Logs(12)]
     public async Task A_wrong_length_of_which_nothing_was_sent_is_an_error()
     {
         await using RunningServer server = await RunningServer.StartAsync(server =>

@@ -299,6 +299,7 @@ internal sealed class ListenTests
     }
 
     [Test]
+    [Logs(4)]
     public async Task A_stale_socket_is_replaced()
     {
         string path = SocketPath("s");

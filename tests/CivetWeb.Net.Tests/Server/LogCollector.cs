@@ -2,19 +2,20 @@ using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Linq;
+using System.Reflection;
 using System.Threading.Tasks;
 using Microsoft.Extensions.Logging;
+using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
 
 /// <summary>
 /// Keeps what is logged, with level and event id. A line of level Warning or above that the test has neither looked at
-/// (<see cref="Errors"/>) nor announced (<see cref="Expect"/>) fails it at the end of its <see cref="RunningServer"/>.
+/// (<see cref="Errors"/>) nor announced (<see cref="LogsAttribute"/>) fails it at the end of its <see cref="RunningServer"/>.
 /// </summary>
 internal sealed class LogCollector : ILoggerFactory, ILogger
 {
     private readonly ConcurrentDictionary<(LogLevel Level, EventId Event, string Message, Exception? Exception), bool> _seen = new();
-    private readonly HashSet<int> _expected = [];
 
     public ConcurrentQueue<(LogLevel Level, EventId Event, string Message, Exception? Exception)> Entries { get; } = new();
 
@@ -33,12 +34,9 @@ internal sealed class LogCollector : ILoggerFactory, ILogger
         }
     }
 
-    /// <summary>What is left of level Warning and above.</summary>
-    public string[] Unexpected =>
-        [.. Entries.Where(e => e.Level >= LogLevel.Warning && !_seen.ContainsKey(e) && !_expected.Contains(e.Event.Id)).Select(e => $"{e.Event.Id}: {e.Message} {e.Exception}")];
-
-    /// <summary>Lines of this event may come.</summary>
-    public void Expect(params int[] events) => _expected.UnionWith(events);
+    /// <summary>What is left of level Warning and above, without these events.</summary>
+    public string[] Unexpected(IEnumerable<int> expected) =>
+        [.. Entries.Where(e => e.Level >= LogLevel.Warning && !_seen.ContainsKey(e) && !expected.Contains(e.Event.Id)).Select(e => $"{e.Event.Id}: {e.Message} {e.Exception}")];
 
     /// <summary>The only error, once it is there: a client may see the end of its connection before the log has the reason.</summary>
     public async Task<(LogLevel Level, EventId Event, string Message, Exception? Exception)> ErrorAsync()
@@ -62,5 +60,26 @@ internal sealed class LogCollector : ILoggerFactory, ILogger
 
     public void Dispose()
     {
+    }
+}
+
+/// <summary>The events of level Warning and above that a test, or the tests of a class, bring about on purpose.</summary>
+[AttributeUsage(AttributeTargets.Method | AttributeTargets.Class)]
+internal sealed class LogsAttribute(params int[] events) : Attribute
+{
+    public int[] Events => events;
+
+    /// <summary>Those of the test that runs.</summary>
+    public static int[] OfCurrentTest()
+    {
+        TestContext.TestAdapter test = TestContext.CurrentContext.Test;
+        Type? type = test.ClassName is null ? null : typeof(LogsAttribute).Assembly.GetType(test.ClassName);
+        if (type is null)
+        {
+            return [];
+        }
+
+        MemberInfo[] members = [type, .. type.GetMethods().Where(m => m.Name == test.MethodName)];
+        return [.. members.SelectMany(m => m.GetCustomAttributes<LogsAttribute>(false)).SelectMany(a => a.Events)];
     }
 }

@@ -77,6 +77,7 @@ internal sealed class LoggingTests
     }
 
     [Test]
+    [Logs(6)]
     public async Task An_exception_is_logged_where_it_is_reported()
     {
         await using RunningServer server = await RunningServer.StartAsync(_ => { });

@@ -1,8 +1,10 @@
 using System;
+using System.Linq;
 using System.Net.Http;
 using System.Net.WebSockets;
 using System.Threading;
 using System.Threading.Tasks;
+using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
 
@@ -66,5 +68,9 @@ internal sealed class RunningServer : IAsyncDisposable
     {
         Client.Dispose();
         await Server.DisposeAsync();
+        if (!TestContext.CurrentContext.Result.Assertions.Any())
+        {
+            Assert.That(Log.Unexpected(LogsAttribute.OfCurrentTest()), Is.Empty, "what the test has not expected of the log ([Logs])");
+        }
     }
 }

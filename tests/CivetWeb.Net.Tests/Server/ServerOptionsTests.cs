@@ -177,6 +177,7 @@ internal sealed class ServerOptionsTests
     [TestCase("http://127.0.0.1:0", "::/0", false)]
     [TestCase("http://*:0", "127.0.0.0/8", true, Description = "an IPv4 client of an IPv6 socket")]
     [TestCase("http://*:0", "10.0.0.0/8", false)]
+    [Logs(5)]
     public async Task Only_allowed_addresses_are_let_in(string listen, string network, bool allowed)
     {
         await using RunningServer server = await RunningServer.StartAsync(_ => { }, options =>

@@ -79,6 +79,7 @@ public sealed class ServerWebSocketLogTests
     }
 
     [Test]
+    [Logs(24)]
     public async Task A_handler_that_fails_is_an_error()
     {
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws/{x}", _ => throw new InvalidOperationException("inside")));
@@ -98,6 +99,7 @@ public sealed class ServerWebSocketLogTests
     }
 
     [Test]
+    [Logs(27)]
     public async Task A_limit_that_is_reached_is_a_warning_with_its_name()
     {
         await using RunningServer server = await RunningServer.StartAsync(

@@ -168,6 +168,7 @@ public sealed class ServerWebSocketTests
     }
 
     [Test]
+    [Logs(24)]
     public async Task A_handler_that_throws_closes_with_1011_and_is_reported([Values] bool afterAnAwait)
     {
         await using Scene scene = await Scene.StartAsync(async context =>
@@ -593,6 +594,7 @@ public sealed class ServerWebSocketTests
     }
 
     [Test]
+    [Logs(6)]
     public async Task What_an_async_void_method_throws_is_reported_and_harms_nothing()
     {
         await using Scene scene = await Scene.StartAsync(async context =>

@@ -22,6 +22,7 @@ public sealed class TlsClientCertificateTests
     public void TearDown() => _certificates.Dispose();
 
     [Test]
+    [Logs(5)]
     public async Task Required_lets_in_who_has_one_from_the_authorities(
         [Values(SslProtocols.Tls12, SslProtocols.Tls13)] SslProtocols protocol, [Values] bool fromFile)
     {
@@ -52,6 +53,7 @@ public sealed class TlsClientCertificateTests
     [TestCase("expired")]
     [TestCase("a server's")]
     [TestCase("the same authority's name")]
+    [Logs(5)]
     public async Task A_certificate_that_is_not_good_ends_the_handshake_even_where_it_is_optional(string what)
     {
         using X509Certificate2 other = TestCertificates.Authority(what == "another authority" ? "Other" : "Test Issuer", null);
@@ -82,6 +84,7 @@ public sealed class TlsClientCertificateTests
 
     [TestCase(0, true)]
     [TestCase(1, false)]
+    [Logs(5)]
     public async Task The_depth_counts_the_issuers_in_between(int depth, bool refused)
     {
         // Root is the only authority, so that the issuer is in between; OpenSSL finds it among the authorities of neither.

@@ -49,6 +49,7 @@ public sealed class TlsReloadTests
     }
 
     [Test]
+    [Logs(31)]
     public async Task A_certificate_whose_key_comes_later_is_used_when_it_is_there()
     {
         await using RunningServer server = await TlsServers.StartAsync(TlsServers.FileOptions(_certificates));
@@ -89,6 +90,7 @@ public sealed class TlsReloadTests
     }
 
     [Test]
+    [Logs(31)]
     public async Task A_pipe_in_the_place_of_the_file_keeps_the_old_certificate_and_nobody_waiting()
     {
         TlsOptions tls = TlsServers.FileOptions(_certificates);
@@ -107,6 +109,7 @@ public sealed class TlsReloadTests
     [TestCase("half")]
     [TestCase("noise")]
     [TestCase("gone")]
+    [Logs(31)]
     public async Task A_file_that_cannot_be_used_leaves_the_old_certificate(string how)
     {
         TlsOptions tls = TlsServers.FileOptions(_certificates);

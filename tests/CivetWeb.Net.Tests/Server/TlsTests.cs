@@ -121,6 +121,7 @@ public sealed class TlsTests
     [TestCase(SslProtocols.Tls12, SslProtocols.Tls13, true)]
     [TestCase(SslProtocols.Tls13, SslProtocols.Tls12, false)]
     [TestCase(SslProtocols.Tls13, SslProtocols.Tls13, true)]
+    [Logs(5)]
     public async Task The_minimum_version_holds(SslProtocols minimum, SslProtocols spoken, bool accepted)
     {
         TlsOptions tls = TlsServers.Options(_certificates);
@@ -130,6 +131,7 @@ public sealed class TlsTests
     }
 
     [Test]
+    [Logs(32)]
     public async Task A_certificate_that_has_expired_is_served_with_a_warning()
     {
         using X509Certificate2 expired = _certificates.AnotherServer("expired", DateTimeOffset.UtcNow.AddDays(-1));

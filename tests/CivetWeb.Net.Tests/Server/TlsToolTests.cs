@@ -24,6 +24,7 @@ public sealed class TlsToolTests
     [TestCase("-tls1_1", false)]
     [TestCase("-tls1_2", true)]
     [TestCase("-tls1_3", true)]
+    [Logs(5)]
     public async Task Openssl_is_spoken_to_from_TLS_1_2_on(string version, bool accepted)
     {
         await using RunningServer server = await TlsServers.StartAsync(TlsServers.Options(_certificates));
@@ -51,6 +52,7 @@ public sealed class TlsToolTests
     [TestCase(null, "ECDHE-ECDSA-AES128-SHA", false)]
     [TestCase("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384", true)]
     [TestCase("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256", false)]
+    [Logs(5)]
     public async Task The_ciphers_of_TLS_1_2_are_those_of_the_list(string? list, string offered, bool accepted)
     {
         TlsOptions tls = TlsServers.Options(_certificates);
@@ -135,6 +137,7 @@ public sealed class TlsToolTests
     [TestCase(TlsClientCertificates.Required, "mallory", false)]
     [TestCase(TlsClientCertificates.Optional, null, true)]
     [TestCase(TlsClientCertificates.Optional, "mallory", false)]
+    [Logs(5)]
     public async Task Curl_shows_its_certificate(TlsClientCertificates mode, string? who, bool accepted)
     {
         TlsOptions tls = TlsServers.Options(_certificates);
