@@ -61,11 +61,6 @@ CWN_API uint32_t cwn_layout(uint32_t *values, uint32_t count);
  * the TLS asked for cannot be had. Not thread-safe: the caller serialises. */
 CWN_API int cwn_init(unsigned features);
 
-/* Non-variadic forwards: text is sent as it is, never as a format. */
-CWN_API int
-cwn_send_http_error(struct mg_connection *conn, int status, const char *text);
-CWN_API void cwn_log(const struct mg_connection *conn, const char *text);
-
 /* 1 when there is a Unix domain socket of that name, 0 when there is something
  * else, be it a link to one; -1 when there is nothing. */
 CWN_API int cwn_is_socket(const char *path);
@@ -76,12 +71,29 @@ CWN_API int cwn_is_file(const char *path);
 
 /* Requests; on the connection's own thread, inside its callbacks only. */
 
-/* First thing in begin_request: refuses a path with encoded control characters
- * (%00 above all) and a head that leaves open where the request ends (RFC 9112,
- * section 11.2), then decodes local_uri if told to and removes dot segments.
+/* First thing in init_connection: clears what the thread's last connection has
+ * left in its buffer. Returns the https port when the connection has come to one
+ * that redirects there (CivetWeb will not do it then), otherwise 0. */
+CWN_API int cwn_begin_connection(struct mg_connection *conn);
+
+/* First thing in http_error: forgets what CivetWeb has taken for a request when
+ * the client has not sent it as one: it has parsed what lies behind empty lines,
+ * or no head has come, or it is an earlier request's. Returns 1 in the first
+ * case. */
+CWN_API int cwn_forget_unsent(struct mg_connection *conn);
+
+/* First thing in begin_request: refuses a head that leaves open where the request
+ * ends (RFC 9112, section 11.2) or was not sent as one, and a target that has a
+ * fragment, or a path with encoded control characters (%00 above all) or
+ * backslashes, or that is no UTF-8. Then local_uri is local_uri_raw without dot
+ * segments (RFC 3986, section 5.2.4), decoded if told to but for %2F and %5C.
  * CivetWeb itself must run with decode_url=no. Returns 0, or the status of the
  * complete response that was sent. */
 CWN_API int cwn_prepare_request(struct mg_connection *conn, int decode_path);
+
+/* Before CivetWeb looks for a file: answers a path that is none (404) and a
+ * folder without its slash (301). Returns 0, or the status that was sent. */
+CWN_API int cwn_prepare_file(struct mg_connection *conn);
 
 /* Checks a WebSocket upgrade against RFC 6455, section 4.2.1.
  * 0: not an upgrade; 1: a valid one; 400...: refused, complete response sent. */
@@ -109,7 +121,8 @@ CWN_API int64_t cwn_bytes_sent(const struct mg_connection *conn);
 /* What of the request's body is there, waiting for the first byte; timeout_ms
  * < 0: request_timeout_ms. chunk: two numbers, 0 at first, kept for the next
  * call. Returns bytes, 0 at the end of the body, -1 time-out, -2 connection lost
- * or server stopping, -3 malformed; after these the connection closes. */
+ * or server stopping, -3 malformed; after these the connection closes, and every
+ * later call fails. */
 CWN_API int cwn_read_body(struct mg_connection *conn,
                           char *buffer,
                           size_t size,

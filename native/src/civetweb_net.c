@@ -51,6 +51,7 @@ cwn_dlopen(const char *name, int mode)
 #include "session_pull.c"
 #include "upgrade.c"
 #include "http_framing.c"
+#include "http_path.c"
 #include "http_body.c"
 #include "http_file.c"
 #include "proxy_header.c"

@@ -372,8 +372,6 @@ cwn_read_chunked(struct mg_connection *conn,
 			return CWN_MALFORMED;
 		}
 		if (n < 0) {
-			/* What half a line was is forgotten: nothing can follow. */
-			chunk[0] = CWN_CHUNK_BAD;
 			return n;
 		}
 	}
@@ -401,12 +399,14 @@ cwn_read_body(struct mg_connection *conn,
 	}
 	deadline = cwn_now_ms() + (uint64_t)timeout_ms;
 	if (conn->is_chunked == 0) {
-		n = cwn_read_sized(conn, buffer, size, deadline);
+		n = (chunk[0] == CWN_CHUNK_BAD) ? -2 : cwn_read_sized(conn, buffer, size, deadline);
 	} else {
 		n = cwn_read_chunked(conn, buffer, size, deadline, chunk);
 		conn->content_len = conn->consumed_content;
 	}
 	if (n < 0) {
+		/* Were it tried again, what comes late would look like the rest. */
+		chunk[0] = CWN_CHUNK_BAD;
 		conn->must_close = 1;
 	}
 	return n;

@@ -2,6 +2,93 @@
  * section 11.2) are refused: behind a proxy they would smuggle another request
  * past it. CivetWeb itself lets all of these through. */
 
+/* Whether the head CivetWeb has parsed is none: it gives its parser the whole
+ * buffer of the thread, and that skips empty lines. When nothing else has come as
+ * the head, it has gone on to what lies behind it: the client's next request, or
+ * what an earlier one has left there. And when no head has come at all, pointers
+ * to an earlier one are left. */
+static bool
+cwn_is_head_missing(const struct mg_connection *conn)
+{
+	const char *method = conn->request_info.request_method;
+	return (conn->request_len <= 0) || (method == NULL) || (method < conn->buf)
+	       || (method >= conn->buf + conn->request_len);
+}
+
+static void
+cwn_forget_request(struct mg_connection *conn)
+{
+	struct mg_request_info *info = &conn->request_info;
+	if (info->local_uri != info->local_uri_raw) {
+		mg_free((void *)(uintptr_t)info->local_uri);
+	}
+	info->local_uri = NULL;
+	info->local_uri_raw = NULL;
+	info->request_method = NULL;
+	info->request_uri = NULL;
+	info->http_version = NULL;
+	info->query_string = NULL;
+	info->num_headers = 0;
+}
+
+CWN_API int
+cwn_forget_unsent(struct mg_connection *conn)
+{
+	bool parsed;
+	if (conn == NULL) {
+		return 0;
+	}
+	if (conn->request_info.local_uri == NULL) {
+		/* These are an earlier request's, and point into what has come since. */
+		conn->request_info.local_uri_raw = NULL;
+		conn->request_info.query_string = NULL;
+	}
+	if (!cwn_is_head_missing(conn)) {
+		return 0;
+	}
+	parsed = (conn->request_info.request_method != NULL);
+	cwn_forget_request(conn);
+	return parsed ? 1 : 0;
+}
+
+/* In pages: of a buffer that was hardly used most are not in memory yet, and
+ * reading them does not put them there. */
+static void
+cwn_clear(char *data, size_t size)
+{
+	enum { PAGE = 4096 };
+	while (size > 0) {
+		size_t part = (size < PAGE) ? size : PAGE;
+		if ((data[0] != 0) || (memcmp(data, data + 1, part - 1) != 0)) {
+			memset(data, 0, part);
+		}
+		data += part;
+		size -= part;
+	}
+}
+
+CWN_API int
+cwn_begin_connection(struct mg_connection *conn)
+{
+	int index;
+	if (conn == NULL) {
+		return 0;
+	}
+	/* The thread's last connection was another client's. */
+	cwn_clear(conn->buf, (size_t)conn->buf_size);
+	cwn_forget_request(conn);
+	if (conn->client.is_ssl || !conn->client.ssl_redir) {
+		return 0;
+	}
+	index = get_first_ssl_listener_index(conn->phys_ctx);
+	if (index < 0) {
+		return 0;
+	}
+	conn->client.ssl_redir = 0;
+	return (int)ntohs(
+	    USA_IN_PORT_UNSAFE(&(conn->phys_ctx->listening_sockets[index].lsa)));
+}
+
 /* Behind the headers CivetWeb has understood: it stops in silence at its 64th,
  * and at a line that begins with a space. */
 static const char *
@@ -70,8 +157,8 @@ cwn_check_framing(struct mg_connection *conn)
 	const char *rest;
 	int i, codings = 0;
 
-	if (info->request_method >= conn->buf + conn->request_len) {
-		/* Empty lines came first, and CivetWeb took them for the whole head. */
+	if (cwn_forget_unsent(conn) != 0) {
+		conn->request_info.http_version = ""; /* log_access needs one */
 		return cwn_refuse_framing(conn, "Empty lines precede the request.\n");
 	}
 	rest = cwn_rest_of_head(conn);
@@ -154,12 +241,13 @@ cwn_answer_unrouted(struct mg_connection *conn, const char *allow)
 	char head[512];
 	int truncated = 0;
 
-	if ((conn == NULL) || (conn->request_info.request_method == NULL)
+	if ((conn == NULL) || cwn_is_head_missing(conn)
+	    || (conn->request_info.request_method == NULL)
 	    || (conn->request_info.request_uri == NULL)
 	    || (conn->request_info.http_version == NULL)
 	    || (conn->request_info.local_uri != NULL)
 	    || (conn->request_info.local_uri_raw != NULL)
-	    || (conn->num_bytes_sent != 0) || (conn->request_len <= 0)) {
+	    || (conn->num_bytes_sent != 0)) {
 		return;
 	}
 	info = &conn->request_info;

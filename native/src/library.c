@@ -1,4 +1,4 @@
-/* Starting the library, and forwards of functions a binding cannot call. */
+/* Starting the library, and what its stop leaves open. */
 
 #define SHA_API static
 #include "sha1.inl"
@@ -78,18 +78,6 @@ cwn_init(unsigned features)
 		cwn_provide("EVP_Digest", (void (*)(void))cwn_digest);
 	}
 	return result;
-}
-
-CWN_API int
-cwn_send_http_error(struct mg_connection *conn, int status, const char *text)
-{
-	return mg_send_http_error(conn, status, "%s", text);
-}
-
-CWN_API void
-cwn_log(const struct mg_connection *conn, const char *text)
-{
-	mg_cry_internal(conn, "%s", text);
 }
 
 CWN_API void

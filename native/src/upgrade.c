@@ -1,4 +1,4 @@
-/* Requests before they are WebSockets: the path, the upgrade, the refusal. */
+/* Requests before they are WebSockets: the upgrade, the refusal. */
 
 /* A client that sends on would have its answer destroyed by the reset that
  * closing with unread bytes causes: give it a moment to stop. */
@@ -26,8 +26,6 @@ cwn_shut_and_drain(struct mg_connection *conn, uint64_t time_ms)
 		}
 	}
 }
-
-static int cwn_check_framing(struct mg_connection *conn);
 
 CWN_API int
 cwn_refuse(struct mg_connection *conn,
@@ -94,77 +92,6 @@ cwn_accept_subprotocol(struct mg_connection *conn, const char *name)
 	if (conn != NULL) {
 		conn->request_info.acceptedWebSocketSubprotocol = name;
 	}
-}
-
-static int
-cwn_hex_digit(char c)
-{
-	if ((c >= '0') && (c <= '9')) {
-		return c - '0';
-	}
-	if ((c >= 'a') && (c <= 'f')) {
-		return c - 'a' + 10;
-	}
-	if ((c >= 'A') && (c <= 'F')) {
-		return c - 'A' + 10;
-	}
-	return -1;
-}
-
-/* The byte an escape at p stands for, or -1. */
-static int
-cwn_escaped_byte(const char *p)
-{
-	int high, low;
-	if ((p[0] != '%') || ((high = cwn_hex_digit(p[1])) < 0)
-	    || ((low = cwn_hex_digit(p[2])) < 0)) {
-		return -1;
-	}
-	return high * 16 + low;
-}
-
-CWN_API int
-cwn_prepare_request(struct mg_connection *conn, int decode_path)
-{
-	const char *p;
-	char *path, *out;
-	int refused;
-
-	if ((conn == NULL) || (conn->request_info.local_uri == NULL)) {
-		return 0;
-	}
-	refused = cwn_check_framing(conn);
-	if (refused != 0) {
-		return refused;
-	}
-	for (p = conn->request_info.local_uri; *p != 0; p++) {
-		int byte = cwn_escaped_byte(p);
-		if ((byte >= 0) && ((byte < 0x20) || (byte == 0x7F))) {
-			return cwn_refuse(conn,
-			                  400,
-			                  NULL,
-			                  "The path contains an encoded control character.\n");
-		}
-	}
-	if (!decode_path) {
-		return 0;
-	}
-	/* handle_request has made local_uri a copy of its own just before it calls
-	 * begin_request; decoding only ever shortens it. */
-	path = (char *)(uintptr_t)conn->request_info.local_uri;
-	for (p = path, out = path; *p != 0; p++) {
-		int byte = cwn_escaped_byte(p);
-		if (byte >= 0) {
-			*out++ = (char)byte;
-			p += 2;
-		} else {
-			*out++ = *p;
-		}
-	}
-	*out = 0;
-	/* %2e%2e%2f is a dot segment only now. */
-	remove_dot_segments(path);
-	return 0;
 }
 
 /* The only value of a header; NULL when there is none, *count tells. */

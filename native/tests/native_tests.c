@@ -32,6 +32,8 @@ static const struct {
     {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
     {"leaders", test_leaders},
+    {"path", test_path},
+    {"clear", test_clear},
     {"upgrade", test_upgrade},
     {"http", test_http},
     {"proxy_header", test_proxy_header},

@@ -196,3 +196,86 @@ test_drain(void)
 	mg_free(workers);
 	mg_free(ctx);
 }
+
+/* What a path becomes; NULL: refused. Encoded and decoded. */
+static void
+check_path(const char *raw, const char *decoded, const char *encoded)
+{
+	char out[200];
+	CHECK_EQUAL(decoded == NULL, cwn_read_path(out, raw, true) != NULL);
+	CHECK((decoded == NULL) || (strcmp(out, decoded) == 0));
+	CHECK_EQUAL(decoded == NULL, cwn_read_path(out, raw, false) != NULL);
+	CHECK((decoded == NULL) || (strcmp(out, (encoded != NULL) ? encoded : decoded) == 0));
+}
+
+static void
+test_path(void)
+{
+	static const char *const refused[] = {"/\\", "/a\\b", "/%00", "/a%1f", "/%7F", "/%ff", "/%c0%ae", "/%C3/%BC",
+	                                      "/%E4%B8", "/%ED%A0%80", "/%F4%90%80%80", "//..", "/a//../b", "/a//%2e%2e",
+	                                      "/a/.//.././b", "/a/b///..", "///../"};
+	static const char *const same[] = {"/", "//", "/a", "/a/", "/a.", "/a./b", "/a../b", "/...", "/.../b", "/..a", "/.a/b",
+	                                   "/a//b//", "/https://b", "/a%2Fb", "/a%2fb", "/a%5c..%5cb", "/..%2F", "/..%5C..",
+	                                   "/%", "/%2", "/%zz", "/a;b=c/d", "/\xC3\xBC"};
+	size_t i;
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		check_path(refused[i], NULL, NULL);
+	}
+	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		check_path(same[i], same[i], NULL);
+	}
+	check_path("/.", "/", NULL);
+	check_path("/./", "/", NULL);
+	check_path("/..", "/", NULL);
+	check_path("/../..", "/", NULL);
+	check_path("/../a", "/a", NULL);
+	check_path("/a/..", "/", NULL);
+	check_path("/a/../", "/", NULL);
+	check_path("/a/../..//b", "//b", NULL);
+	check_path("/a/b/../c/./d", "/a/c/d", NULL);
+	check_path("/a/b/..", "/a/", NULL);
+	check_path("/a/b/.", "/a/b/", NULL);
+	check_path("/a/%2e%2e/b", "/b", NULL);
+	check_path("/a/.%2E/%2e/b", "/b", NULL);
+	check_path("/a%2e/b", "/a./b", "/a%2e/b");
+	check_path("/%41%20%C3%BC", "/A \xC3\xBC", "/%41%20%C3%BC");
+	check_path("/%252F%255c", "/%2F%5c", "/%252F%255c");
+	check_path("/a%2F..%2Fb/..", "/", NULL);
+	check_path("/%23%3F", "/#?", "/%23%3F");
+
+	CHECK(cwn_is_file_path("/a/b.c/d..e/"));
+	CHECK(cwn_is_file_path("/%41%zz/\xC3\xBC"));
+	CHECK(!cwn_is_file_path("/a//b"));
+	CHECK(!cwn_is_file_path("//"));
+	CHECK(!cwn_is_file_path("/a\\b"));
+	CHECK(!cwn_is_file_path("/a%2Fb"));
+	CHECK(!cwn_is_file_path("/a%5cb"));
+	CHECK(!cwn_is_file_path("/a\x01"));
+	CHECK(!cwn_is_file_path("/a\x7F"));
+	CHECK(!cwn_is_file_path("/a\xC2\x80"));
+	CHECK(!cwn_is_file_path("/a\xC2\x9F"));
+	CHECK(cwn_is_file_path("/a\xC2\xA0"));
+#if defined(_WIN32)
+	CHECK(!cwn_is_file_path("/a./b"));
+	CHECK(!cwn_is_file_path("/a "));
+	CHECK(!cwn_is_file_path("/a:b"));
+#else
+	CHECK(cwn_is_file_path("/a./b :"));
+#endif
+}
+
+/* A buffer with another client's bytes anywhere in it. */
+static void
+test_clear(void)
+{
+	static char buffer[3 * 4096 + 5];
+	size_t i, j;
+	for (i = 0; i < sizeof(buffer); i += 97) {
+		buffer[i] = 'x';
+		buffer[sizeof(buffer) - 1 - i] = 'y';
+		cwn_clear(buffer, sizeof(buffer));
+		for (j = 0; j < sizeof(buffer); j++) {
+			CHECK_EQUAL(0, buffer[j]);
+		}
+	}
+}

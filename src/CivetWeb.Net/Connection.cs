@@ -27,8 +27,14 @@ public sealed partial class Connection
     private cwn_session_info _end;
     private bool _isWebSocket;
     private string? _peer; // the proxy, where its PROXY header has replaced it
+    private long[]? _chunk; // how far Read has come in the request's body
+    private readonly int _httpsPort; // where everything is sent that comes to the port; 0: nowhere
 
-    internal Connection(Context context) => Context = context;
+    internal Connection(Context context, int httpsPort)
+    {
+        Context = context;
+        _httpsPort = httpsPort;
+    }
 
     /// <summary>The server the connection belongs to.</summary>
     public Context Context { get; }
@@ -113,11 +119,35 @@ public sealed partial class Connection
         }
     }
 
+    /// <summary>Fills the buffer, as mg_read does; what has come before a failure is returned first.</summary>
     internal int Read(Span<byte> buffer)
     {
         lock (_gate)
         {
-            return _native == 0 ? -1 : NativeRequest.Read(_native, buffer);
+            if (_native == 0)
+            {
+                return -1;
+            }
+
+            _chunk ??= new long[2];
+            int got = 0;
+            while (got < buffer.Length)
+            {
+                int n = NativeBody.Read(_native, buffer[got..], timeout: -1, _chunk);
+                if (n < 0)
+                {
+                    return got > 0 ? got : -1;
+                }
+
+                if (n == 0)
+                {
+                    break;
+                }
+
+                got += n;
+            }
+
+            return got;
         }
     }
 
@@ -264,7 +294,7 @@ public sealed partial class Connection
             return RefuseAccess(native, refused, reason);
         }
 
-        RequestCallback? callback = Context.Callbacks.BeginRequest;
+        RequestCallback? callback = _httpsPort > 0 ? RedirectToHttps : Context.Callbacks.BeginRequest;
         if (callback is null)
         {
             return 0;
@@ -277,6 +307,11 @@ public sealed partial class Connection
         {
             // Beyond the documented range CivetWeb's behaviour is undefined; anything but 0 means "handled".
             int status = callback(this);
+            if (status != 0)
+            {
+                FinishBody(native);
+            }
+
             return status is 0 or (>= 1 and <= 999) ? status : 500;
         }
         catch (Exception e)
@@ -286,6 +321,7 @@ public sealed partial class Connection
         }
         finally
         {
+            _chunk = null;
             EndUse();
         }
     }
@@ -485,6 +521,45 @@ public sealed partial class Connection
         {
             EndUse();
         }
+    }
+
+    private static int RedirectToHttps(Connection connection) => HttpsLocation.Answer(connection, connection._httpsPort);
+
+    /// <summary>
+    /// Reads over what the callback has left of a chunked body; CivetWeb would have to begin in the middle of one, and
+    /// takes for its end what is none.
+    /// </summary>
+    private void FinishBody(nint native)
+    {
+        const int Limit = 64 * 1024;
+        const int Milliseconds = 1000;
+        if (Context.UserData is CivetWebServer || NativeBody.Length(native) >= 0)
+        {
+            return;
+        }
+
+        Span<byte> sink = stackalloc byte[4096];
+        long[] chunk = _chunk ?? new long[2];
+        long deadline = Environment.TickCount64 + Milliseconds;
+        int read = 0;
+        while (read <= Limit)
+        {
+            long left = deadline - Environment.TickCount64;
+            int n = left <= 0 ? NativeBody.TimedOut : NativeBody.Read(native, sink, (int)left, chunk);
+            if (n == 0)
+            {
+                return;
+            }
+
+            if (n < 0)
+            {
+                break;
+            }
+
+            read += n;
+        }
+
+        NativeBody.CloseAfterResponse(native, Milliseconds);
     }
 
     private static int? NullIfZero(int code) => code == 0 ? null : code;

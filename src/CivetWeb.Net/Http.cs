@@ -362,10 +362,16 @@ public static class Http
         return connection.Write(data);
     }
 
-    /// <summary>Reads from the request body (<c>mg_read</c>).</summary>
+    /// <summary>
+    /// Reads from the request body (<c>mg_read</c>), until the buffer is full or the body over. When it stops early, what has come
+    /// is returned first and -1 then; the connection ends after the request.
+    /// </summary>
     /// <param name="connection">The connection, inside one of its HTTP callbacks.</param>
     /// <param name="buffer">Where to put the bytes.</param>
-    /// <returns>The number of bytes; 0 at the end of the body; -1 on failure.</returns>
+    /// <returns>
+    /// The number of bytes; 0 at the end of the body; -1 when there will be no end: the client is gone, has sent nothing for
+    /// <c>request_timeout_ms</c>, or its chunks are malformed.
+    /// </returns>
     public static int Read(Connection connection, Span<byte> buffer)
     {
         ArgumentNullException.ThrowIfNull(connection);

@@ -10,8 +10,14 @@ public sealed class RequestInfo
 
     internal RequestInfo(KeyValuePair<string, string>[] headers) => _headers = headers;
 
+    /// <summary>What follows the first ?, as it was sent, whatever option decode_query_string says.</summary>
+    internal string? RawQuery { get; init; }
+
     /// <summary>The request method, such as <c>GET</c>.</summary>
     public string Method { get; internal init; } = "";
+
+    /// <summary>The request target as the client sent it (RFC 9112, section 3.2): path and query, nothing decoded or removed.</summary>
+    public string RawTarget => RawQuery is null ? Uri : $"{Uri}?{RawQuery}";
 
     /// <summary>The request target as the client sent it, without the query.</summary>
     public string Uri { get; internal init; } = "";
@@ -19,7 +25,10 @@ public sealed class RequestInfo
     /// <summary>The path on this server, still percent-encoded.</summary>
     public string LocalUriRaw { get; internal init; } = "";
 
-    /// <summary>The path on this server, percent-decoded, without dot segments.</summary>
+    /// <summary>
+    /// The path on this server, percent-decoded, without dot segments (RFC 3986, section 5.2.4). A slash or backslash that was
+    /// escaped stays so (<c>%2F</c>, <c>%5C</c>): it does not separate segments.
+    /// </summary>
     public string LocalUri { get; internal init; } = "";
 
     /// <summary>The protocol version, such as <c>1.1</c>.</summary>

@@ -58,6 +58,7 @@ internal sealed class ServerSettings
         Origins = ReadOrigins();
         Hosts = HostPolicy.Parse(values.GetValueOrDefault("allowed_hosts"));
         DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
+        DecodesQueries = values.TryGetValue("decode_query_string", out string? decodeQuery) && IsYes(decodeQuery);
         UsesTls = CheckPorts(values["listening_ports"], hasCertificate);
         TrustedProxies = TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies"));
         ReadsProxyProtocol = ReadProxyProtocol();
@@ -72,6 +73,8 @@ internal sealed class ServerSettings
     public int MaxConnectionsPerAddress { get; }
 
     public bool DecodesUrls { get; }
+
+    public bool DecodesQueries { get; }
 
     public bool UsesTls { get; }
 
@@ -227,7 +230,8 @@ internal sealed class ServerSettings
     /// <summary>Checks the ports (CivetWeb refuses all for one bad) and tells whether any of them needs TLS.</summary>
     private bool CheckPorts(string ports, bool hasCertificate)
     {
-        bool tls = false;
+        bool redirect = false;
+        bool secure = false;
         string[] entries = ports.Split(',', StringSplitOptions.TrimEntries);
         foreach (string entry in entries)
         {
@@ -238,9 +242,11 @@ internal sealed class ServerSettings
             }
 
             string rest = entry.TrimStart('+');
-            bool usesTls = rest.EndsWith('r') || rest.EndsWith('s');
-            tls |= usesTls;
-            rest = usesTls ? rest[..^1] : rest;
+            bool isRedirect = rest.EndsWith('r');
+            bool isSecure = rest.EndsWith('s');
+            redirect |= isRedirect;
+            secure |= isSecure;
+            rest = isRedirect || isSecure ? rest[..^1] : rest;
             string port = rest[(rest.LastIndexOf(':') + 1)..];
             if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535
                 || (port.Length > 1 && port[0] == '0')) // octal to CivetWeb
@@ -250,9 +256,15 @@ internal sealed class ServerSettings
             }
         }
 
+        bool tls = redirect || secure;
         if (tls && !hasCertificate && !_values.ContainsKey("ssl_certificate"))
         {
             throw OptionError.Create("A port of 'listening_ports' ends in s or r, which means TLS, but option 'ssl_certificate' (a PEM file with certificate and key) is missing.");
+        }
+
+        if (redirect && !secure)
+        {
+            throw OptionError.Create("A port of 'listening_ports' ends in r, which sends its clients to the first port that ends in s, but there is none.");
         }
 
         // CivetWeb looks no further than that for ports with TLS.
@@ -384,6 +396,7 @@ internal sealed class ServerSettings
 
         // The extension decodes paths itself, to see a %00 before it is the end of a string.
         native["decode_url"] = "no";
+        native["decode_query_string"] = "no"; // the query as it was sent is needed too
         return [.. native];
     }
 }

@@ -21,6 +21,4 @@ internal sealed class WebSocketRoute
 
     /// <summary>The same names in native memory, owned by the server; null without any.</summary>
     public NativeStrings? NativeSubprotocols { get; init; }
-
-    public bool HasCallbacks => Connect is not null || Ready is not null || Data is not null || Close is not null;
 }

@@ -207,7 +207,7 @@ public sealed class HazardTests
     {
         using var server = new TestServer();
         server.MapEcho("/exact");
-        foreach (string path in (string[])["/Exact", "/exact/", "/exactly", "/exact%00", "/exact%00more", "/%65xact/x", "/exact%2fx"])
+        foreach (string path in (string[])["/Exact", "/exact/", "/exactly", "/exact%00", "/exact%00more", "/%65xact/x", "/exact%2fx", "//exact", "/exact.", "/%2Fexact"])
         {
             string response = RawClient.Exchange(server.Port, RawClient.UpgradeRequest(path));
             Assert.That(response, Does.StartWith("HTTP/1.1 404 ").Or.StartWith("HTTP/1.1 400 "), path);
@@ -215,7 +215,6 @@ public sealed class HazardTests
 
         using RawClient encoded = RawClient.Open(server.Port, "/%65xact");
         using RawClient dots = RawClient.Open(server.Port, "/x/%2e%2e/exact");
-        using RawClient slashes = RawClient.Open(server.Port, "//exact"); // made one by CivetWeb, like dot segments
     }
 
     [Test]

@@ -228,6 +228,10 @@ public sealed class OptionsTests
     [TestCase("[::1]:")]
     [TestCase("x")]
     [TestCase("\u0661")]
+    [TestCase("8080sr", Description = "it cannot be both")]
+    [TestCase("8080rs")]
+    [TestCase("8080ss")]
+    [TestCase("8080rr")]
     public void A_bad_port_is_named(string ports)
     {
         ArgumentException? error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, ports).Dispose());
@@ -295,6 +299,15 @@ public sealed class OptionsTests
     {
         ArgumentException? error = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, ports));
         Assert.That(error!.Message, Does.Contain("ssl_certificate"));
+    }
+
+    [Test]
+    public void A_redirecting_port_needs_one_to_lead_to()
+    {
+        string certificate = CreateFile("any.pem", "");
+        ArgumentException? error = Assert.Throws<ArgumentException>(
+            () => Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0r,127.0.0.1:0", "ssl_certificate", certificate]));
+        Assert.That(error!.Message, Does.Contain("ends in r").And.Contains("there is none"));
     }
 
     [Test]

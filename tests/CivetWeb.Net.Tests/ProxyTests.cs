@@ -162,6 +162,66 @@ internal sealed class ProxyTests
         Assert.That(counts.Readies, Is.EqualTo(LoadClients));
     }
 
+    // ---- what a proxy forbids ----
+
+    /// <summary>Ways to write a path that is, or looks like, one below /admin/: by dots, slashes, backslashes, escapes and their mixtures.</summary>
+    private static readonly string[] Spellings =
+    [
+        "/admin/x", "/admin./x", "/admin../x", "/admin.../x", "/admin%2e/x", "/admin%2E%2e/x", "/admin.%2e./x", "/admin /x",
+        "/admin%20/x", "/admin%20./x", "//admin/x", "///admin/x", "/admin//x", "/admin./", "/admin.", "/./admin/x", "/.//admin/x",
+        "/x/../admin/x", "/x/..//admin/x", "/x/./../admin/x", "/x/.../admin/x", "/x/%2e%2e/admin/x", "/x/.%2e/admin/x", "/%2e/admin/x",
+        "/x//../admin/x", "/x//../../admin/x", "/admin//../x", "/admin//%2e%2e/x", "/admin/.//../x", "/x/y//../../admin/x", "/../admin/x",
+        "/x/..\\admin/x", "/x\\..\\admin\\x", "\\admin\\x", "/\\admin/x", "/admin\\x", "/admin\\..\\admin\\x", "/x/..%5cadmin/x", "/x%5c..%5cadmin%5cx",
+        "/admin%5cx", "/admin%5C%2e%5Cx", "/%5cadmin/x", "/%5Cadmin%5Cx", "/x/..%2fadmin/x", "/x%2F..%2Fadmin%2Fx", "/public%2F..%2Fadmin",
+        "/public%2F..%2Fadmin%2Fx", "/admin%2Fx", "/%2Fadmin/x", "/%2fadmin%2fx", "/admin%2f.%2fx", "/%61dmin/x", "/%61%64%6d%69%6e/x", "/admin%2f..%2fadmin/x",
+        "/x#/../admin/x", "/#/../admin/x", "/x%23/../admin/x", "/x?/../admin/x", "/x%3f/../admin/x", "/admin;a=b/x", "/x/..;/admin/x",
+        "/admin%00/x", "/admin%0a/x", "/x/..%00/admin/x", "/%c0%afadmin/x", "/x/%c0%ae%c0%ae/admin/x", "/x/..%c0%afadmin/x", "/admin%c0%af/x", "/%252e/admin/x",
+        "/x/%252e%252e/admin/x", "/admin%252fx", "/ADMIN/x", "/Admin./x", "/x/../admin./x", "/admin./../admin./x", "/./admin./x", "/admin/./x", "/admin/../admin/x",
+    ];
+
+    /// <summary>What an honest client may send for something else, and the path it means.</summary>
+    private static readonly (string Target, string Path)[] OtherPaths =
+    [
+        ("/", "/"), ("/administrator", "/administrator"), ("/x/admin/y", "/x/admin/y"), ("/report.", "/report."), ("/v1.../y", "/v1.../y"), ("/.well-known/x", "/.well-known/x"),
+        ("/a%2Fb", "/a%2Fb"), ("/a%5Cb", "/a%5Cb"), ("/a%20b", "/a b"), ("/a+b", "/a+b"), ("/%C3%BC", "/ü"), ("/a;b=c,d", "/a;b=c,d"), ("/a:b@c", "/a:b@c"),
+        ("/100%25", "/100%"), ("/a%23b", "/a#b"), ("/a%3Fb", "/a?b"), ("/a..b", "/a..b"), ("/..a/a..", "/..a/a.."), ("/~user/", "/~user/"), ("/x?https://example.org/../a//b", "/x"),
+    ];
+
+    [Test]
+    public async Task No_spelling_of_a_path_that_a_proxy_forbids_gets_past_it_and_no_other_path_is_changed(
+        [Values(ProxyKind.Nginx, ProxyKind.Haproxy)] ProxyKind kind, [Values] bool isServerApi)
+    {
+        Assert.That(Spellings, Has.Length.GreaterThanOrEqualTo(60).And.Unique);
+        await using EitherServer server = EitherServer.Start(isServerApi, isTls: false);
+        using ProxyProcess proxy = await ProxyProcess.StartAsync(kind, server.Port);
+        string Ask(string target) =>
+            Exchange(proxy.Port, $"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        foreach ((string target, string path) in OtherPaths)
+        {
+            Assert.That(Ask(target), Does.StartWith("HTTP/1.1 200 ").And.Contain($"\r\n\r\n{target}\n{path}"), target);
+        }
+
+        // What is below /admin without any proxy reaches the handler, so that the proxy is what keeps it out.
+        Assert.That(server.Ask("/admin/x").Path, Is.EqualTo("/admin/x"));
+        int answered = 0;
+        foreach (string target in Spellings)
+        {
+            string answer = Ask(target);
+            if (answer.StartsWith("HTTP/1.1 200 ", StringComparison.Ordinal))
+            {
+                string path = answer.Split("\r\n\r\n", 2)[1].Split('\n')[1];
+                Assert.That(path, Is.Not.EqualTo("/admin").And.Not.StartWith("/admin/"), target);
+                answered++;
+            }
+            else
+            {
+                Assert.That(answer, Is.Empty.Or.Match("^(HTTP/1.[01] 40[034] |<html>)"), target);
+            }
+        }
+
+        await TestContext.Out.WriteLineAsync($"{kind}: {Spellings.Length} spellings, {answered} of them another path to both");
+    }
+
     // ---- X-Forwarded-For ----
 
     [Test]
@@ -673,6 +733,7 @@ internal sealed class ProxyTests
                     map $http_upgrade $connection_upgrade { default upgrade; '' close; }
                     server {
                         listen 127.0.0.1:{{Port}};
+                        location /admin/ { return 403; }
                         location / {
                             proxy_pass http://127.0.0.1:{{backend}};
                             proxy_http_version 1.1;
@@ -699,6 +760,7 @@ internal sealed class ProxyTests
                 global
                     maxconn 2000
                     nbthread 1
+                    expose-experimental-directives
                 defaults
                     mode http
                     timeout connect 10s
@@ -708,6 +770,14 @@ internal sealed class ProxyTests
                     {(kind == ProxyKind.Haproxy ? "option forwardfor" : "")}
                 frontend clients
                     bind 127.0.0.1:{Port}
+                    http-request set-var(txn.sent) url
+                    http-request normalize-uri percent-decode-unreserved
+                    http-request normalize-uri path-strip-dot
+                    http-request normalize-uri path-merge-slashes
+                    http-request normalize-uri path-strip-dotdot full
+                    acl forbidden path_beg /admin/
+                    http-request deny if forbidden
+                    http-request set-uri %[var(txn.sent)]
                     default_backend servers
                 backend servers
                     server one 127.0.0.1:{backend} {send}

@@ -50,13 +50,16 @@ internal static unsafe class CwnMethods
     public static extern int cwn_init(uint features);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-    public static extern int cwn_send_http_error(mg_connection* conn, int status, byte* text);
+    public static extern int cwn_begin_connection(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-    public static extern void cwn_log(mg_connection* conn, byte* text);
+    public static extern int cwn_forget_unsent(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_prepare_request(mg_connection* conn, int decode_path);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_prepare_file(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_check_upgrade(mg_connection* conn);

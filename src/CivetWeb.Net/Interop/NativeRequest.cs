@@ -24,15 +24,6 @@ internal static unsafe class NativeRequest
         }
     }
 
-    public static int Read(nint connection, Span<byte> buffer)
-    {
-        fixed (byte* pointer = buffer)
-        {
-            int n = NativeMethods.mg_read((mg_connection*)connection, pointer, (nuint)buffer.Length);
-            return n < 0 ? -1 : n;
-        }
-    }
-
     public static void SendFile(nint connection, byte[] path, byte[]? mimeType)
     {
         fixed (byte* file = path, mime = mimeType)

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Net;
 
 namespace CivetWeb.Net.Interop;
 
@@ -29,6 +30,7 @@ internal static unsafe class RequestInfoReader
             headers[i] = new(NativeText.FromPointer(header.name) ?? "", NativeText.FromPointer(header.value)?.TrimEnd(' ') ?? ""); // RFC 9110, section 5.5
         }
 
+        string? query = NativeText.FromPointer(info->query_string);
         string remote = NativeText.FromPointer((byte*)&info->remote_addr) ?? "";
         string? client = null;
 
@@ -45,7 +47,8 @@ internal static unsafe class RequestInfoReader
             LocalUriRaw = NativeText.FromPointer(info->local_uri_raw) ?? "",
             LocalUri = NativeText.FromPointer(info->local_uri) ?? "",
             HttpVersion = NativeText.FromPointer(info->http_version) ?? "",
-            QueryString = NativeText.FromPointer(info->query_string),
+            RawQuery = query,
+            QueryString = query is not null && server.Settings.DecodesQueries ? WebUtility.UrlDecode(query) : query,
             RemoteUser = NativeText.FromPointer(info->remote_user),
             RemoteAddress = client ?? remote,
             PeerAddress = peer ?? remote,

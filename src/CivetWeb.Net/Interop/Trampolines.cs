@@ -179,7 +179,7 @@ internal static unsafe class Trampolines
             }
 
             int upgrade = CwnMethods.cwn_check_upgrade(connection);
-            return upgrade >= 400 ? upgrade : 0;
+            return upgrade >= 400 ? upgrade : CwnMethods.cwn_prepare_file(connection);
         }
         catch (Exception e)
         {
@@ -237,6 +237,18 @@ internal static unsafe class Trampolines
         try
         {
             Connection? target = ConnectionOf(connection);
+            if (CwnMethods.cwn_forget_unsent(connection) != 0)
+            {
+                // The message is about what the client has not sent, and may quote it.
+                const string Text = "Empty lines precede the request.\n";
+                if (target is null || !target.HandleHttpError((nint)connection, 400, Text))
+                {
+                    NativeRequest.Refuse((nint)connection, 400, null, Text);
+                }
+
+                return 0;
+            }
+
             if (target is not null && target.HandleHttpError((nint)connection, status, NativeText.FromPointer(message) ?? ""))
             {
                 return 0;
@@ -317,10 +329,11 @@ internal static unsafe class Trampolines
     {
         try
         {
+            int httpsPort = CwnMethods.cwn_begin_connection(connection);
             Context? context = ContextOf(connection);
             if (context is not null)
             {
-                var target = new Connection(context);
+                var target = new Connection(context, httpsPort);
                 *data = (void*)Pin.Create(target);
                 if (context.Settings.ReadsProxyProtocol)
                 {

@@ -28,8 +28,14 @@ public sealed partial class ServerRequest
     /// <summary>The method, such as <c>GET</c>.</summary>
     public string Method => _info.Method;
 
-    /// <summary>The path, percent-decoded, without dot segments and query.</summary>
+    /// <summary>
+    /// The path, percent-decoded, without dot segments (RFC 3986, section 5.2.4) and query. A slash or backslash that was escaped
+    /// stays so (<c>%2F</c>, <c>%5C</c>): it does not separate segments.
+    /// </summary>
     public string Path => _info.LocalUri;
+
+    /// <summary>The request target as the client sent it (RFC 9112, section 3.2): path and query, nothing decoded or removed.</summary>
+    public string RawTarget => _info.RawTarget;
 
     /// <summary>What follows the first <c>?</c>, not decoded; empty without one.</summary>
     public string QueryString => _info.QueryString ?? "";

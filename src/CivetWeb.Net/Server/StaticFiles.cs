@@ -95,7 +95,7 @@ internal sealed class StaticFiles
                 return true;
             }
 
-            if (segment.Length == 0 || segment[0] == '.' || (OperatingSystem.IsWindows() && segment[^1] is '.' or ' '))
+            if (segment.Length == 0 || segment[0] == '.' || HasSeparator(segment) || (OperatingSystem.IsWindows() && segment[^1] is '.' or ' '))
             {
                 return false;
             }
@@ -103,4 +103,8 @@ internal sealed class StaticFiles
 
         return true;
     }
+
+    /// <summary>A slash or backslash that is data: no file has it in its name.</summary>
+    private static bool HasSeparator(string segment) =>
+        segment.Contains("%2F", StringComparison.OrdinalIgnoreCase) || segment.Contains("%5C", StringComparison.OrdinalIgnoreCase);
 }

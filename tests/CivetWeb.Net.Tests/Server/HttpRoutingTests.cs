@@ -63,6 +63,34 @@ internal sealed class HttpRoutingTests
         Assert.That(string.Join(" ", response.Content.Headers.Allow), Is.EqualTo("GET HEAD POST DELETE OPTIONS"));
     }
 
+    [TestCase("/one/report.", "one report.")]
+    [TestCase("/one/..%2F..%2Fetc", "one ..%2F..%2Fetc")]
+    [TestCase("/one/a%5cb", "one a%5cb")]
+    [TestCase("/one/a%20b%2eb", "one a b.b")]
+    [TestCase("/one/...", "one ...")]
+    [TestCase("/one/", null)]
+    [TestCase("/one//", null)]
+    [TestCase("/one//a", null)]
+    [TestCase("//one/a", null)]
+    [TestCase("/one./a", null)]
+    [TestCase("/one%2Fa", null)]
+    [TestCase("/one/x/../a", "one a")]
+    [TestCase("/rest/https://example.org//a./b", "rest https://example.org//a./b")]
+    [TestCase("/rest/a%2fb/c", "rest a%2fb/c")]
+    [TestCase("/rest//", "rest /")]
+    [TestCase("/rest./a", null)]
+    [TestCase("/public%2F..%2Frest%2Fa", null)]
+    public async Task A_parameter_is_what_was_sent(string target, string? expected)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(server =>
+        {
+            server.MapGet("/one/{name}", (request, response) => response.WriteText("one " + request.Route["name"]));
+            server.MapGet("/rest/{*all}", (request, response) => response.WriteText("rest " + request.Route["all"]));
+        });
+        string answer = RawClient.Exchange(server.Port, $"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        Assert.That(answer, expected is null ? Does.StartWith("HTTP/1.1 404 ") : Does.StartWith("HTTP/1.1 200 ").And.EndsWith("\r\n\r\n" + expected));
+    }
+
     [TestCase("POST")]
     [TestCase("PUT")]
     [TestCase("PATCH")]

@@ -259,6 +259,15 @@ internal sealed class HttpStaticFilesTests
     [TestCase("/static-other/secret.txt")]
     [TestCase("/static//etc/passwd")]
     [TestCase("/static/%2fetc/passwd")]
+    [TestCase("/static/sub%2Findex.html")]
+    [TestCase("/static/sub%5cindex.html")]
+    [TestCase("/static/sub%252Findex.html")]
+    [TestCase("/static/digits.txt.")]
+    [TestCase("/static./digits.txt")]
+    [TestCase("/static//digits.txt")]
+    [TestCase("//static/digits.txt")]
+    [TestCase("/static/digits.txt%C2%85")]
+    [TestCase("/static/sub%2F")]
     public async Task Not_served(string path)
     {
         string answer = RawClient.Exchange(_server.Port, $"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -268,7 +277,11 @@ internal sealed class HttpStaticFilesTests
 
     [TestCase("/static/digits.txt%00.html")]
     [TestCase("/static/%00")]
-    public async Task A_NUL_is_malformed(string path) =>
+    [TestCase("/static/digits.txt%01")]
+    [TestCase("/static/digits.txt%7F")]
+    [TestCase("/static/digits.txt%ff")]
+    [TestCase("/static/\\digits.txt")]
+    public async Task A_control_character_or_what_is_no_UTF_8_is_malformed(string path) =>
         Assert.That(
             RawClient.Exchange(_server.Port, $"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), Does.StartWith("HTTP/1.1 400 "));
 

@@ -104,7 +104,7 @@ internal sealed class RedirectTests
 
     [Test]
     public void A_line_end_is_no_part_of_a_host() =>
-        Assert.That(HttpsRedirect.ReadHost([new KeyValuePair<string, string>("Host", "a\r\nSet-Cookie: x")]), Is.Null);
+        Assert.That(HttpsLocation.ReadHost([new KeyValuePair<string, string>("Host", "a\r\nSet-Cookie: x")]), Is.Null);
 
     [Test]
     public async Task Other_addresses_do_not_redirect()
