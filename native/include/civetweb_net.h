@@ -61,6 +61,10 @@ CWN_API uint32_t cwn_layout(uint32_t *values, uint32_t count);
  * the TLS asked for cannot be had. Not thread-safe: the caller serialises. */
 CWN_API int cwn_init(unsigned features);
 
+/* How many processors the program may use, quotas included; before the first session.
+ * As many threads take turns at WebSockets that wait (Linux). */
+CWN_API void cwn_use_processors(unsigned count);
+
 /* 1 when there is a Unix domain socket of that name, 0 when there is something
  * else, be it a link to one; -1 when there is nothing. */
 CWN_API int cwn_is_socket(const char *path);

@@ -107,7 +107,9 @@ struct cwn_leader {
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t watch_wakes;
-	bool begun, failed;
+	bool begun;
+	atomic_bool failed; /* sessions keep their threads */
+	unsigned processors; /* the program may use; 0: has not been said */
 	int epoll;
 	unsigned count;
 	cwn_leader leaders[CWN_MAX_LEADERS];
@@ -212,14 +214,18 @@ cwn_seat_give_back(cwn_seat *seat)
 	cwn_session_release(session);
 }
 
+static cwn_seat *
+cwn_seat_at(uint32_t index)
+{
+	return atomic_load(&cwn_leaders.chunks[index / CWN_SEATS_PER_CHUNK]) + index % CWN_SEATS_PER_CHUNK;
+}
+
 /* Takes the turn that an event is for; NULL when it is somebody's or nobody's any more. */
 static cwn_seat *
 cwn_seat_take(const struct epoll_event *event)
 {
-	uint32_t index = (uint32_t)event->data.u64;
 	uint64_t generation = event->data.u64 >> 32;
-	cwn_seat *seat = atomic_load(&cwn_leaders.chunks[index / CWN_SEATS_PER_CHUNK])
-	                 + index % CWN_SEATS_PER_CHUNK;
+	cwn_seat *seat = cwn_seat_at((uint32_t)event->data.u64);
 	uint64_t turn = atomic_load(&seat->turn);
 	for (;;) {
 		uint64_t next;
@@ -303,10 +309,37 @@ cwn_leader_run(cwn_leader *leader, cwn_seat *seat, bool until_empty)
 	atomic_store(&leader->late, false);
 }
 
+/* The set cannot be waited for any more (who closes all descriptors that he does not
+ * know closes ours): all who are parked get their turns back, and keep them. */
+static void
+cwn_leaders_fail(void)
+{
+	uint32_t used, i;
+	pthread_mutex_lock(&cwn_leaders.lock);
+	atomic_store(&cwn_leaders.failed, true);
+	used = cwn_leaders.used;
+	pthread_mutex_unlock(&cwn_leaders.lock);
+	for (i = 0; i < used; i++) {
+		cwn_seat *seat = cwn_seat_at(i);
+		uint64_t turn = atomic_load(&seat->turn);
+		while ((turn & CWN_SEAT_HOLDER) == CWN_SEAT_PARKED) {
+			if (atomic_compare_exchange_weak(
+			        &seat->turn, &turn, turn - CWN_SEAT_PARKED + CWN_SEAT_RUNNING)) {
+				cwn_seat_give_back(seat);
+				break;
+			}
+		}
+	}
+}
+
 static bool
 cwn_leaders_wait(struct epoll_event *event, int timeout_ms)
 {
-	return epoll_wait(cwn_leaders.epoll, event, 1, timeout_ms) == 1;
+	int n = epoll_wait(cwn_leaders.epoll, event, 1, timeout_ms);
+	if ((n == -1) && (errno != EINTR)) {
+		cwn_leaders_fail();
+	}
+	return n == 1;
 }
 
 static void *
@@ -314,7 +347,7 @@ cwn_leader_thread(void *argument)
 {
 	cwn_leader *leader = (cwn_leader *)argument;
 	mg_set_thread_name("leader");
-	for (;;) {
+	while (!atomic_load(&cwn_leaders.failed)) {
 		struct epoll_event event;
 		if (cwn_leaders_wait(&event, -1)) {
 			cwn_seat *seat = cwn_seat_take(&event);
@@ -323,6 +356,8 @@ cwn_leader_thread(void *argument)
 			}
 		}
 	}
+	/* This one may have parked a session since. */
+	cwn_leaders_fail();
 	return NULL;
 }
 
@@ -353,7 +388,7 @@ cwn_watch_thread(void *argument)
 	static const struct timespec pause = {0, CWN_WATCH_MS * 1000000L};
 	(void)argument;
 	mg_set_thread_name("watch");
-	for (;;) {
+	while (!atomic_load(&cwn_leaders.failed)) {
 		bool quiet = true, late = false;
 		uint64_t now = cwn_now_ms();
 		unsigned i;
@@ -396,9 +431,12 @@ static unsigned
 cwn_leaders_wanted(void)
 {
 	cpu_set_t cpus;
-	/* The set is too small for the largest machines. */
-	long count = (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) ? CPU_COUNT(&cpus)
-	                                                              : sysconf(_SC_NPROCESSORS_ONLN);
+	long count = (long)cwn_leaders.processors;
+	if (count == 0) {
+		/* The set is too small for the largest machines. */
+		count = (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) ? CPU_COUNT(&cpus)
+		                                                         : sysconf(_SC_NPROCESSORS_ONLN);
+	}
 	return (count < 1) ? 1u : (count > CWN_MAX_LEADERS) ? (unsigned)CWN_MAX_LEADERS : (unsigned)count;
 }
 
@@ -409,12 +447,13 @@ cwn_leaders_begin(void)
 {
 	unsigned wanted;
 	if (cwn_leaders.begun) {
-		return !cwn_leaders.failed;
+		return !atomic_load(&cwn_leaders.failed);
 	}
 	wanted = cwn_leaders_wanted();
-	cwn_leaders.begun = cwn_leaders.failed = true;
+	cwn_leaders.begun = true;
 	cwn_leaders.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (cwn_leaders.epoll < 0) {
+		atomic_store(&cwn_leaders.failed, true);
 		return false;
 	}
 	/* CivetWeb's own way gives them the stack that its threads have. The watch last:
@@ -423,9 +462,10 @@ cwn_leaders_begin(void)
 	       && (mg_start_thread(cwn_leader_thread, &cwn_leaders.leaders[cwn_leaders.count]) == 0)) {
 		cwn_leaders.count++;
 	}
-	cwn_leaders.failed =
-	    (cwn_leaders.count == 0) || (mg_start_thread(cwn_watch_thread, NULL) != 0);
-	return !cwn_leaders.failed;
+	if ((cwn_leaders.count == 0) || (mg_start_thread(cwn_watch_thread, NULL) != 0)) {
+		atomic_store(&cwn_leaders.failed, true);
+	}
+	return !atomic_load(&cwn_leaders.failed);
 }
 
 /* A seat whose turn is the own thread's; NULL: none to be had. Under the lock. */
@@ -447,8 +487,7 @@ cwn_seat_new(void)
 		}
 		atomic_store(&cwn_leaders.chunks[cwn_leaders.used / CWN_SEATS_PER_CHUNK], chunk);
 	}
-	seat = atomic_load(&cwn_leaders.chunks[cwn_leaders.used / CWN_SEATS_PER_CHUNK])
-	       + cwn_leaders.used % CWN_SEATS_PER_CHUNK;
+	seat = cwn_seat_at(cwn_leaders.used);
 	seat->index = cwn_leaders.used++;
 	return seat;
 }
@@ -529,13 +568,22 @@ cwn_seat_ask(cwn_seat *seat, uint32_t events)
 	return true;
 }
 
+/* Leaders are not told of what comes. */
+static void
+cwn_seat_disarm(cwn_seat *seat)
+{
+	if ((seat != NULL) && seat->armed) {
+		(void)cwn_seat_ask(seat, 0);
+	}
+}
+
 /* Whether leaders may run the next turn. If not, keep_until says when to ask again
  * though nothing has come; 0: never. */
 static bool
 cwn_seat_may_park(cwn_seat *seat, uint64_t *keep_until)
 {
 	*keep_until = 0;
-	if (seat == NULL) {
+	if ((seat == NULL) || atomic_load(&cwn_leaders.failed)) {
 		return false;
 	}
 	if (seat->own_until != 0) {
@@ -546,9 +594,9 @@ cwn_seat_may_park(cwn_seat *seat, uint64_t *keep_until)
 		seat->own_until = 0;
 		seat->own_turns = 0;
 	}
-	if (seat->armed && (seat->own_turns > 1)) {
+	if (seat->own_turns > 1) {
 		/* Each message of a session that keeps its thread would wake a leader. */
-		(void)cwn_seat_ask(seat, 0);
+		cwn_seat_disarm(seat);
 	}
 	return seat->own_turns == 0;
 }
@@ -602,7 +650,7 @@ cwn_seat_wait(cwn_seat *seat, uint64_t deadline)
 {
 	static const uint32_t events = (uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP);
 	uint64_t turn = atomic_load(&seat->turn);
-	bool waits = true;
+	bool waits;
 	if (!seat->armed && !cwn_seat_ask(seat, events)) {
 		seat->own_turns = CWN_OWN_WHEN_LATE;
 		return CWN_PARK_FAILED;
@@ -613,7 +661,9 @@ cwn_seat_wait(cwn_seat *seat, uint64_t deadline)
 	    &turn,
 	    (turn & ~(uint64_t)CWN_SEAT_PENDING) - CWN_SEAT_OWN + CWN_SEAT_PARKED)) {
 	}
-	if ((turn & CWN_SEAT_PENDING) != 0) {
+	/* One of the two sees what the other has written: this, or cwn_leaders_fail. */
+	waits = !atomic_load(&cwn_leaders.failed);
+	if (waits && ((turn & CWN_SEAT_PENDING) != 0)) {
 		/* What that was for may have been received since, or in part: the set has to
 		 * look again. */
 		waits = cwn_seat_ask(seat, events);
@@ -673,6 +723,12 @@ cwn_seat_end(cwn_seat *seat)
 	(void)seat;
 }
 
+static void
+cwn_seat_disarm(cwn_seat *seat)
+{
+	(void)seat;
+}
+
 static bool
 cwn_seat_may_park(cwn_seat *seat, uint64_t *keep_until)
 {
@@ -723,3 +779,15 @@ cwn_seat_is_parked_for(const cwn_seat *seat, uint64_t deadline)
 }
 
 #endif
+
+CWN_API void
+cwn_use_processors(unsigned count)
+{
+#if defined(__linux__)
+	pthread_mutex_lock(&cwn_leaders.lock);
+	cwn_leaders.processors = count;
+	pthread_mutex_unlock(&cwn_leaders.lock);
+#else
+	(void)count;
+#endif
+}

@@ -57,6 +57,7 @@ cwn_init(unsigned features)
 		if ((mg_init_library_called <= 0) || !cwn_wake_prepare()) {
 			return 0;
 		}
+		cwn_held_prepare();
 		ready = true;
 	}
 	if ((features & (unsigned)MG_FEATURES_TLS) != 0) {

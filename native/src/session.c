@@ -53,6 +53,12 @@ struct cwn_session {
 	cwn_wake wake;
 	bool attached;
 
+	/* held.c */
+	atomic_uint held;
+	atomic_bool held_listed;
+	unsigned held_seen;
+	cwn_session *held_next, **held_link;
+
 	/* whoever has the turn (leaders.c): the own thread or a leader */
 	bool gather;   /* more input is waiting, so output may */
 	bool gathered; /* something does */
@@ -73,9 +79,9 @@ struct cwn_session {
 	/* under send_lock to change */
 	atomic_bool close_sent;
 	unsigned char *output;
-	size_t output_start; /* sent before it; a transport's only */
+	size_t output_start; /* sent before it */
 	size_t output_size;
-	bool output_moved; /* the peer has taken some; a transport's only */
+	bool output_moved; /* the peer has taken some, whoever sent it */
 	uint64_t close_deadline;
 	cwn_bytes leaving; /* taken from the queue, partly sent */
 
@@ -83,6 +89,7 @@ struct cwn_session {
 	bool open_for_posts;
 	cwn_bytes queue;
 	atomic_size_t queued; /* bytes of queue and leaving together */
+	atomic_bool queue_watched; /* the own thread waits for room already, or looks soon */
 
 	atomic_bool failed;
 	atomic_int requested_close; /* code, 0 = none */
@@ -166,10 +173,15 @@ cwn_bytes_append(cwn_bytes *bytes, const unsigned char *data, size_t size)
 	return true;
 }
 
+static bool cwn_session_hold(cwn_session *session); /* held.c */
+static void cwn_session_hold_ends(cwn_session *session);
+static void cwn_held_leave(cwn_session *session);
+
 /* Forgets the connection. From here on no thread can reach its socket. */
 static void
 cwn_session_detach(cwn_session *session)
 {
+	cwn_held_leave(session);
 	pthread_mutex_lock(&session->send_lock);
 	pthread_mutex_lock(&session->state_lock);
 	if (session->attached) {
@@ -270,18 +282,22 @@ cwn_ssl_send(SSL *ssl, const void *data, size_t size)
 	return (n == 0) ? -2 : n; /* the peer has ended it */
 }
 
-/* One try. Bytes taken, -1 would block, -2 error. */
+/* One try. Bytes taken, -1 would block, -2 error. Under send_lock. */
 static int
 cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 {
 	int n;
 	if (session->ssl == NULL) {
-		return cwn_socket_send(session->sock, parts, count);
+		n = cwn_socket_send(session->sock, parts, count);
+	} else {
+		pthread_mutex_lock(&session->tls_lock);
+		/* One part: cwn_session_send_parts sends TLS output from one buffer. */
+		n = cwn_ssl_send(session->ssl, parts[0].data, parts[0].size);
+		pthread_mutex_unlock(&session->tls_lock);
 	}
-	pthread_mutex_lock(&session->tls_lock);
-	/* One part: cwn_session_send_parts sends TLS output from one buffer. */
-	n = cwn_ssl_send(session->ssl, parts[0].data, parts[0].size);
-	pthread_mutex_unlock(&session->tls_lock);
+	if (n > 0) {
+		session->output_moved = true;
+	}
 	return n;
 }
 
@@ -492,12 +508,10 @@ cwn_session_send_queue(cwn_session *session)
 	return true;
 }
 
-/* Sends of what was posted what the socket takes now. True when it took any.
- * Under send_lock. */
-static bool
+/* Sends of what was posted what the socket takes now. Under send_lock. */
+static void
 cwn_session_try_queue(cwn_session *session)
 {
-	bool progress = false;
 	while (!atomic_load(&session->failed) && cwn_session_next_queued(session)) {
 		cwn_part part;
 		int n;
@@ -512,9 +526,45 @@ cwn_session_try_queue(cwn_session *session)
 			break;
 		}
 		cwn_session_queue_sent(session, (size_t)n);
-		progress = true;
 	}
-	return progress;
+}
+
+/* Sends of the output what the socket takes. 1: all; 0: some is left; -1: failed.
+ * Under send_lock. */
+static int
+cwn_session_try_output(cwn_session *session)
+{
+	while (session->output_start < session->output_size) {
+		cwn_part part;
+		int n;
+		if (atomic_load(&session->failed)) {
+			return -1;
+		}
+		part.data = session->output + session->output_start;
+		part.size = session->output_size - session->output_start;
+		n = cwn_session_try_send(session, &part, 1);
+		if (n == -1) {
+			return 0;
+		}
+		if (n == -2) {
+			cwn_session_abort(session);
+			return -1;
+		}
+		session->output_start += (size_t)n;
+	}
+	session->output_start = session->output_size = 0;
+	return 1;
+}
+
+/* All of the output that is left, to be sent now. */
+static cwn_part
+cwn_session_take_output(cwn_session *session)
+{
+	cwn_part part;
+	part.data = session->output + session->output_start;
+	part.size = session->output_size - session->output_start;
+	session->output_start = session->output_size = 0;
+	return part;
 }
 
 /* Sends what was gathered, behind what was posted. Under send_lock. */
@@ -528,9 +578,7 @@ cwn_session_flush_locked(cwn_session *session)
 	if (session->output_size == 0) {
 		return true;
 	}
-	part.data = session->output;
-	part.size = session->output_size;
-	session->output_size = 0;
+	part = cwn_session_take_output(session);
 	return cwn_session_send_parts(session, &part, 1);
 }
 
@@ -609,7 +657,8 @@ cwn_session_send_frame(cwn_session *session,
 		return false;
 	}
 	if ((cwn_own_session == session) && session->gather
-	    && (session->output_size + header_size + size <= CWN_OUTPUT_SIZE)) {
+	    && (session->output_size + header_size + size <= CWN_OUTPUT_SIZE)
+	    && cwn_session_hold(session)) {
 		if (cwn_session_append(session, header, header_size)) {
 			session->gathered = true;
 			return (size == 0) || cwn_session_append(session, data, size);
@@ -623,9 +672,7 @@ cwn_session_send_frame(cwn_session *session,
 	}
 
 	if (session->output_size > 0) {
-		parts[count].data = session->output;
-		parts[count++].size = session->output_size;
-		session->output_size = 0;
+		parts[count++] = cwn_session_take_output(session);
 	}
 	parts[count].data = header;
 	parts[count++].size = header_size;
@@ -705,11 +752,11 @@ cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size
 	 * that is full, leaves it to the session's own thread. */
 	if (pthread_mutex_trylock(&session->send_lock) == 0) {
 		if (session->attached) {
-			(void)cwn_session_try_queue(session);
+			cwn_session_try_queue(session);
 		}
 		pthread_mutex_unlock(&session->send_lock);
 	}
-	if (atomic_load(&session->queued) > 0) {
+	if ((atomic_load(&session->queued) > 0) && !atomic_load(&session->queue_watched)) {
 		pthread_mutex_lock(&session->state_lock);
 		if (session->attached) {
 			cwn_wake_set(&session->wake);
@@ -729,6 +776,7 @@ cwn_session_flush(cwn_session *session)
 		return true;
 	}
 	session->gathered = false;
+	cwn_session_hold_ends(session);
 	pthread_mutex_lock(&session->send_lock);
 	ok = cwn_session_flush_locked(session);
 	pthread_mutex_unlock(&session->send_lock);

@@ -42,6 +42,10 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	struct mg_pollfd poller;
 	bool woken;
 	uint64_t keep_until = 0;
+	if (atomic_load(&session->close_sent)) {
+		/* No leader runs it any more: none need hear of what comes. */
+		cwn_seat_disarm(loop->seat);
+	}
 	if (!cwn_loop_is_busy(loop) && cwn_seat_may_park(loop->seat, &keep_until)) {
 		switch (cwn_seat_wait(loop->seat, deadline)) {
 		case CWN_PARK_OVER:
@@ -224,11 +228,19 @@ cwn_loop_send_queue(cwn_loop *loop)
 		return;
 	}
 	pthread_mutex_lock(&session->send_lock);
-	progress = cwn_session_try_queue(session);
+	cwn_session_try_queue(session);
+	/* By this, or by others since the last time: a post tries itself first. */
+	progress = session->output_moved;
+	session->output_moved = false;
 	pthread_mutex_unlock(&session->send_lock);
+	/* One of the two sees what the other has written: this, or cwn_session_post. */
+	atomic_store(&session->queue_watched, false);
 	if (atomic_load(&session->queued) == 0) {
 		loop->queue_stalled_at = 0;
-	} else if (progress || (loop->queue_stalled_at == 0)) {
+		return;
+	}
+	atomic_store(&session->queue_watched, true);
+	if (progress || (loop->queue_stalled_at == 0)) {
 		loop->queue_stalled_at = cwn_now_ms();
 	}
 }
@@ -343,7 +355,8 @@ cwn_loop_step(cwn_loop *loop)
 		}
 		if (result == CWN_TIMED_OUT) {
 			/* poll may wake a moment early by our clock's grain, and earlier than the
-			 * deadline for the seat's sake */
+			 * deadline for the seat's sake; and others may have sent since. */
+			cwn_loop_send_queue(loop);
 			deadline = cwn_loop_deadline(loop);
 			return (deadline == 0) || (cwn_now_ms() < deadline)
 			       || cwn_loop_handle_timeout(loop);

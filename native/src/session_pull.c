@@ -61,34 +61,6 @@ cwn_session_read(cwn_session *session, char *buffer, size_t size)
 	return n;
 }
 
-/* Sends of the output what the socket takes. 1: all; 0: some is left; -1: failed.
- * Under send_lock. */
-static int
-cwn_session_try_output(cwn_session *session)
-{
-	while (session->output_start < session->output_size) {
-		cwn_part part;
-		int n;
-		if (atomic_load(&session->failed)) {
-			return -1;
-		}
-		part.data = session->output + session->output_start;
-		part.size = session->output_size - session->output_start;
-		n = cwn_session_try_send(session, &part, 1);
-		if (n == -1) {
-			return 0;
-		}
-		if (n == -2) {
-			cwn_session_abort(session);
-			return -1;
-		}
-		session->output_start += (size_t)n;
-		session->output_moved = true;
-	}
-	session->output_start = session->output_size = 0;
-	return 1;
-}
-
 /* Bytes taken, or -1. Under send_lock. */
 static int
 cwn_session_write_plain(cwn_session *session, const unsigned char *data, size_t size)
@@ -113,7 +85,6 @@ cwn_session_write_plain(cwn_session *session, const unsigned char *data, size_t 
 			cwn_session_abort(session);
 			return -1;
 		}
-		session->output_moved = true;
 		if ((size_t)n < waiting) {
 			session->output_start += (size_t)n;
 		} else {
@@ -161,6 +132,7 @@ cwn_session_write(cwn_session *session, const char *data, size_t size, int gathe
 	if (session->attached && !atomic_load(&session->failed)) {
 		if (gather && (cwn_own_session == session)
 		    && (session->output_size + size <= CWN_OUTPUT_SIZE)
+		    && cwn_session_hold(session)
 		    && cwn_session_append(session, bytes, size)) {
 			result = (int)size;
 		} else if (session->ssl != NULL) {
@@ -181,6 +153,7 @@ cwn_session_send_output(cwn_session *session)
 	uint32_t timeout = session->options.send_timeout_ms;
 	int flushed = -1;
 	bool moved;
+	cwn_session_hold_ends(session);
 	pthread_mutex_lock(&session->send_lock);
 	if (session->attached && !atomic_load(&session->failed)) {
 		flushed = cwn_session_try_output(session);
@@ -338,12 +311,13 @@ cwn_session_end(cwn_session *session, int linger_ms)
 	while (cwn_session_send_output(session) == 0) {
 		(void)cwn_session_wait_writable(session, cwn_now_ms() + 200);
 	}
+	/* What still comes is thrown away: no leader need hear of it. */
+	cwn_seat_end(session->seat);
+	session->seat = NULL;
 	if ((linger_ms > 0) && !atomic_load(&session->failed)) {
 		char sink[1024];
 		cwn_session_linger(session, sink, sizeof(sink), cwn_now_ms() + (uint64_t)linger_ms);
 	}
-	cwn_seat_end(session->seat);
-	session->seat = NULL;
 	conn->data_len = conn->request_len;
 	conn->must_close = 1;
 	cwn_session_detach(session);

@@ -34,10 +34,9 @@ typedef struct cwn_wake {
 	pthread_t thread; /* the own one, once waiting has been other than busy */
 	_Atomic uint32_t is_set; /* 0 or 1; the futex */
 	atomic_int waiting;
-	bool was_blocked;
+	bool was_blocked; /* the signal */
 	bool is_idle;
 	uint64_t give_back_at; /* the stack that the handshake took; 0: done */
-	sigset_t while_waiting;
 } cwn_wake;
 
 static void
@@ -46,7 +45,8 @@ cwn_wake_signal(int signal_number)
 	(void)signal_number; /* interrupting ppoll is all it is for */
 }
 
-/* Once, before the first session. */
+/* Before the first session, and again before each signal: the program may have set the
+ * signal back to what it was meanwhile. */
 static bool
 cwn_wake_prepare(void)
 {
@@ -79,17 +79,25 @@ cwn_wake_destroy(cwn_wake *wake)
 	(void)wake;
 }
 
+/* For the signal alone: the rest of the thread's mask is the application's, which may
+ * change it at any time. */
+static void
+cwn_wake_mask(int how, sigset_t *before)
+{
+	sigset_t ours;
+	(void)sigemptyset(&ours);
+	(void)sigaddset(&ours, CWN_WAKE_SIGNAL);
+	(void)pthread_sigmask(how, &ours, before);
+}
+
 static void
 cwn_wake_begin(cwn_wake *wake)
 {
-	sigset_t ours;
+	sigset_t before;
 	wake->give_back_at = cwn_now_ms() + CWN_SOON_MS;
-	(void)sigemptyset(&ours);
-	(void)sigaddset(&ours, CWN_WAKE_SIGNAL);
 	wake->thread = pthread_self();
-	(void)pthread_sigmask(SIG_BLOCK, &ours, &wake->while_waiting);
-	wake->was_blocked = sigismember(&wake->while_waiting, CWN_WAKE_SIGNAL) == 1;
-	(void)sigdelset(&wake->while_waiting, CWN_WAKE_SIGNAL);
+	cwn_wake_mask(SIG_BLOCK, &before);
+	wake->was_blocked = sigismember(&before, CWN_WAKE_SIGNAL) == 1;
 }
 
 static void
@@ -98,6 +106,7 @@ cwn_wake_set(cwn_wake *wake)
 	if (atomic_exchange(&wake->is_set, 1) == 0) {
 		int waiting = atomic_load(&wake->waiting);
 		if (waiting == CWN_WAKE_POLLS) {
+			(void)cwn_wake_prepare();
 			(void)pthread_kill(wake->thread, CWN_WAKE_SIGNAL);
 		} else if (waiting == CWN_WAKE_SLEEPS) {
 			(void)syscall(SYS_futex, &wake->is_set, CWN_FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -139,7 +148,7 @@ cwn_wake_end(cwn_wake *wake)
 		cwn_give_back_stack();
 	}
 	if (!wake->was_blocked) {
-		(void)pthread_sigmask(SIG_SETMASK, &wake->while_waiting, NULL);
+		cwn_wake_mask(SIG_UNBLOCK, NULL);
 	}
 }
 
@@ -149,6 +158,7 @@ cwn_wake_poll(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms)
 {
 	struct timespec time;
 	struct timespec *limit = (timeout_ms < 0) ? NULL : &time;
+	sigset_t while_waiting;
 	int result = 0;
 	time.tv_sec = timeout_ms / 1000;
 	time.tv_nsec = (timeout_ms % 1000) * 1000000L;
@@ -164,9 +174,12 @@ cwn_wake_poll(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms)
 		return result;
 	}
 #endif
+	/* Blocked again, should a callback have unblocked it. */
+	cwn_wake_mask(SIG_BLOCK, &while_waiting);
+	(void)sigdelset(&while_waiting, CWN_WAKE_SIGNAL);
 	atomic_store(&wake->waiting, CWN_WAKE_POLLS);
 	if (atomic_load(&wake->is_set) == 0) {
-		result = ppoll(poller, 1, limit, &wake->while_waiting);
+		result = ppoll(poller, 1, limit, &while_waiting);
 	}
 	atomic_store(&wake->waiting, CWN_WAKE_BUSY);
 	return result;

@@ -12,6 +12,7 @@ typedef struct leaders_test {
 	atomic_int own;
 	atomic_int waiting; /* callbacks that wait for each other */
 	int meet;           /* so many */
+	atomic_bool usr2_stays_blocked; /* after the session */
 	int ended;
 	uintptr_t deep; /* where the stack was used */
 	size_t own_stack, leader_stack; /* bytes */
@@ -53,6 +54,19 @@ leaders_stack_size(void)
 	return size;
 }
 
+#if defined(__linux__)
+/* Whether it was blocked before. */
+static bool
+leaders_mask(int how, int signal_number)
+{
+	sigset_t set, before;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, signal_number);
+	CHECK_EQUAL(0, pthread_sigmask(how, &set, &before));
+	return sigismember(&before, signal_number) == 1;
+}
+#endif
+
 static int
 leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void *user)
 {
@@ -67,6 +81,12 @@ leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, v
 		if ((size == 4) && (memcmp(data, "size", 4) == 0)) {
 			*((s->own == (uintptr_t)pthread_self()) ? &s->t->own_stack : &s->t->leader_stack) = leaders_stack_size();
 		}
+#if defined(__linux__)
+		if ((size == 4) && (memcmp(data, "mask", 4) == 0)) {
+			leaders_mask(SIG_BLOCK, SIGUSR2);
+			leaders_mask(SIG_UNBLOCK, SIGURG);
+		}
+#endif
 		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
 			mg_sleep(1);
 		}
@@ -96,6 +116,9 @@ leaders_on_ready(struct mg_connection *conn, void *user)
 	atomic_fetch_add(&s.t->ready, 1);
 	cwn_session_run(s.session, leaders_on_data, &s);
 	CHECK(cwn_own_session == NULL);
+#if defined(__linux__)
+	atomic_store(&s.t->usr2_stays_blocked, leaders_mask(SIG_UNBLOCK, SIGUSR2));
+#endif
 	cwn_session_release(s.session);
 }
 
@@ -104,6 +127,18 @@ leaders_on_close(const struct mg_connection *conn, void *user)
 {
 	(void)conn;
 	atomic_fetch_add(&((leaders_test *)user)->closed, 1);
+}
+
+/* What does not come in time fails where it is waited for. */
+static void
+leaders_limit(SOCKET sock)
+{
+#if !defined(_WIN32)
+	struct timeval limit = {30, 0};
+	CHECK_EQUAL(0, setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, (const char *)&limit, sizeof(limit)));
+#else
+	(void)sock;
+#endif
 }
 
 static SOCKET
@@ -116,6 +151,7 @@ leaders_open(leaders_test *t)
 	memset(&server, 0, sizeof(server));
 	server.port = t->port;
 	sock = connect_to(&server);
+	leaders_limit(sock);
 	send_all(sock, request, strlen(request));
 	receive_head(sock);
 	while (atomic_load(&t->ready) == ready) {
@@ -218,8 +254,8 @@ leaders_test_naps(leaders_test *t)
 
 	sock = leaders_open(t);
 	leaders_warm(t, sock);
-	/* one to be suspected for, one to be found out by */
-	leaders_exchange(sock, "nap!", 2);
+	/* one to be suspected for, one to be found out by; a turn may have two of them */
+	leaders_exchange(sock, "nap!", 4);
 	elsewhere = atomic_load(&t->elsewhere);
 	leaders_exchange(sock, "nap!", 10);
 	for (i = 0; i < 10; i++) {
@@ -266,6 +302,149 @@ leaders_test_naps(leaders_test *t)
 	leaders_exchange(sock, "good", 1);
 	CHECK_EQUAL(elsewhere + 1, atomic_load(&t->elsewhere));
 	leaders_end(t, sock);
+#else
+	(void)t;
+#endif
+}
+
+/* The answer to the first of two frames that came together does not wait for the
+ * callback of the second, whoever runs it. */
+static void
+leaders_test_held(leaders_test *t)
+{
+	int i;
+	for (i = 0; i < 3; i++) {
+		unsigned char frames[64];
+		size_t n;
+		SOCKET sock, other;
+		t->options.keep_thread = (i == 1);
+		sock = leaders_open(t);
+		other = leaders_open(t);
+		if (i != 2) {
+			leaders_warm(t, sock);
+		}
+		t->meet = 2;
+		atomic_store(&t->waiting, 0);
+		n = put_frame(frames, 0x81, "1st!", 4);
+		n += put_frame(frames + n, 0x81, "2nd!", 4);
+		n += put_frame(frames + n, 0x81, "meet", 4);
+		send_all(sock, frames, n);
+		leaders_expect(sock, "1st!");
+		leaders_expect(sock, "2nd!");
+		CHECK_EQUAL(1, atomic_load(&t->waiting));
+		leaders_exchange(other, "meet", 1);
+		leaders_expect(sock, "meet");
+		leaders_exchange(sock, "good", 3);
+		leaders_end(t, other);
+		leaders_end(t, sock);
+	}
+	t->options.keep_thread = 0;
+	CHECK(cwn_held.first == NULL); /* detached, so not looked at */
+}
+
+/* What the program does with signals: the session's own thread can be woken all the
+ * same, and the thread's other signals stay as it wants them. */
+static void
+leaders_test_signals(leaders_test *t)
+{
+#if defined(__linux__)
+	static const char *const disposition[] = {"default", "ignored"};
+	unsigned char reply[4];
+	int i;
+	for (i = 0; i < 2; i++) {
+		SOCKET sock;
+		t->options.keep_thread = 1;
+		sock = leaders_open(t);
+		leaders_exchange(sock, "mask", 1);
+		(void)signal(SIGURG, (disposition[i][0] == 'd') ? SIG_DFL : SIG_IGN);
+		mg_sleep(100); /* it is in ppoll */
+		cwn_session_request_close(t->last, 1001);
+		receive_exactly(sock, reply, 4);
+		CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
+		leaders_end(t, sock);
+		CHECK(atomic_load(&t->usr2_stays_blocked));
+	}
+	t->options.keep_thread = 0;
+#else
+	(void)t;
+#endif
+}
+
+#if defined(__linux__)
+static atomic_int leaders_signals;
+
+static void
+leaders_on_signal(int signal_number)
+{
+	(void)signal_number;
+	atomic_fetch_add(&leaders_signals, 1);
+}
+#endif
+
+/* A peer that reads slowly, posted to all the time: who posts fills up what it has read,
+ * so the own thread sees neither room nor progress, and need not be woken. */
+static void
+leaders_test_steady_posts(leaders_test *t)
+{
+#if defined(__linux__)
+	static char block[16 * 1024], sink[64 * 1024];
+	struct sigaction action, before;
+	uint64_t end;
+	int small = 4096, count = 0;
+	SOCKET sock;
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = leaders_on_signal;
+	CHECK_EQUAL(0, sigaction(SIGURG, &action, &before));
+	t->options.send_timeout_ms = 1500;
+	sock = leaders_open(t);
+	CHECK_EQUAL(0, setsockopt(sock, SOL_SOCKET, SO_RCVBUF, (const char *)&small, sizeof(small)));
+	leaders_warm(t, sock);
+	while (atomic_load(&t->last->queued) < 4u << 20) { /* more than it reads in all */
+		CHECK_EQUAL(sizeof(block), cwn_session_post(t->last, 2, block, sizeof(block)));
+	}
+	mg_sleep(50);
+	atomic_store(&leaders_signals, 0);
+	for (end = cwn_now_ms() + 4000; cwn_now_ms() < end; count++) {
+		CHECK(recv(sock, sink, 2000, 0) > 0);
+		CHECK_EQUAL(2000, cwn_session_post(t->last, 2, block, 2000));
+		mg_sleep(2);
+	}
+	CHECK_EQUAL(1, cwn_session_is_open(t->last));
+	CHECK(atomic_load(&leaders_signals) < count / 4);
+	leaders_end(t, sock);
+	CHECK_EQUAL(0, sigaction(SIGURG, &before, NULL));
+	t->options.send_timeout_ms = 0;
+#else
+	(void)t;
+#endif
+}
+
+/* A set that cannot be waited for: everybody is served by their own threads. The last
+ * of the tests, for it stays so. */
+static void
+leaders_test_failing(leaders_test *t)
+{
+#if defined(__linux__)
+	SOCKET socks[4];
+	int i, elsewhere, other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (i = 0; i < 4; i++) {
+		socks[i] = leaders_open(t);
+		leaders_warm(t, socks[i]);
+	}
+	CHECK(dup2(other, cwn_leaders.epoll) == cwn_leaders.epoll);
+	for (i = 0; i < 4; i++) {
+		leaders_exchange(socks[i], "good", 50);
+	}
+	elsewhere = atomic_load(&t->elsewhere);
+	for (i = 0; i < 4; i++) {
+		leaders_exchange(socks[i], "good", 300);
+		leaders_end(t, socks[i]);
+	}
+	socks[0] = leaders_open(t);
+	leaders_exchange(socks[0], "good", 50);
+	leaders_end(t, socks[0]);
+	CHECK_EQUAL(elsewhere, atomic_load(&t->elsewhere));
+	(void)close(other);
 #else
 	(void)t;
 #endif
@@ -476,6 +655,9 @@ test_leaders(void)
 	leaders_test_stack_size(&t);
 	leaders_test_naps(&t);
 	leaders_test_urgent(&t);
+	leaders_test_held(&t);
+	leaders_test_signals(&t);
+	leaders_test_steady_posts(&t);
 	leaders_test_parked(&t);
 	leaders_test_end_behind_message(&t);
 	t.options.keep_thread = 1;
@@ -483,6 +665,8 @@ test_leaders(void)
 	leaders_warm(&t, sock);
 	leaders_end(&t, sock);
 	leaders_test_stack(&t);
+	t.options.keep_thread = 0;
+	leaders_test_failing(&t);
 
 	mg_stop(t.ctx);
 	cwn_session_release(t.last);

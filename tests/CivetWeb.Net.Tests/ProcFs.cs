@@ -11,11 +11,16 @@ internal static class ProcFs
     public static string[] Descriptors => [.. Directory.GetFiles("/proc/self/fd").Select(Target).Where(t => t.Contains(":[", StringComparison.Ordinal))];
 
     /// <summary>Threads of CivetWeb, by the names it gives them; the thread pool's own come and go.</summary>
-    public static int ServerThreads => Directory.GetDirectories("/proc/self/task").Count(task =>
+    public static int ServerThreads => ThreadsNamed("civetweb");
+
+    /// <summary>Of them, those that take turns at WebSockets.</summary>
+    public static int Leaders => ThreadsNamed("civetweb-leader");
+
+    private static int ThreadsNamed(string start) => Directory.GetDirectories("/proc/self/task").Count(task =>
     {
         try
         {
-            return File.ReadAllText(Path.Combine(task, "comm")).StartsWith("civetweb", StringComparison.Ordinal);
+            return File.ReadAllText(Path.Combine(task, "comm")).StartsWith(start, StringComparison.Ordinal);
         }
         catch (IOException)
         {

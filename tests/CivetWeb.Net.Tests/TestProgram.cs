@@ -12,6 +12,9 @@ internal static class TestProgram
     /// <summary>What to run for a server with TLS that says why it cannot start.</summary>
     public static string[] TlsCommand(string certificate) => Command("tls", certificate);
 
+    /// <summary>What to run for a server that says how many leaders it has.</summary>
+    public static string[] LeadersCommand() => Command("leaders");
+
     private static async Task<int> Main(string[] args)
     {
         const int UsageError = 2;
@@ -21,6 +24,9 @@ internal static class TestProgram
                 return await DeploymentExamples.Program(rest);
             case ["tls", string certificate]:
                 StartWithTls(certificate);
+                return 0;
+            case ["leaders"]:
+                await CountLeadersAsync();
                 return 0;
             default:
                 return UsageError;
@@ -38,6 +44,21 @@ internal static class TestProgram
         {
             Console.WriteLine(e.Message);
         }
+    }
+
+    private static async Task CountLeadersAsync()
+    {
+        using Context server = Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0"]);
+        Http.SetWebSocketHandler(server, "/ws", null, null, (c, bits, data, _) => bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1, null);
+        using RawClient client = RawClient.Open(server.Port);
+        client.SendFrame(0x81, "hello"u8);
+        client.ReadFrame();
+        for (int i = 0; i < 500 && ProcFs.Leaders != Environment.ProcessorCount; i++)
+        {
+            await Task.Delay(10); // they name themselves
+        }
+
+        Console.WriteLine($"{ProcFs.Leaders} leaders");
     }
 
     private static string[] Command(string name, params string[] arguments) => ["dotnet", typeof(TestProgram).Assembly.Location, name, .. arguments];

@@ -131,6 +131,38 @@ public sealed class TurnsTests
     }
 
     [Test]
+    public async Task An_answer_does_not_wait_for_the_next_messages_callback([Values] bool serverApi, [Values] bool warm)
+    {
+        using var released = new ManualResetEventSlim();
+        using var server = new TestServer();
+        MapEcho(server, "block", () => released.Wait(TestServer.Patience));
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket("/ws", async context =>
+        {
+            await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+            {
+                if (message.Text == "block")
+                {
+                    released.Wait(TestServer.Patience);
+                }
+
+                await context.WebSocket.SendAsync(message.Data, message.MessageType, true, context.Aborted);
+            }
+        }));
+        using RawClient client = RawClient.Open(serverApi ? running.Port : server.Port);
+        for (int n = 0; warm && n < Warm; n++)
+        {
+            client.SendFrame(0x81, "warm"u8);
+            client.ReadFrame();
+        }
+
+        client.Send([.. client.Frame(0x81, "first"u8), .. client.Frame(0x81, "second"u8), .. client.Frame(0x81, "block"u8)]);
+        Assert.That(client.ReadFrame().Payload, Is.EqualTo("first"u8.ToArray()));
+        Assert.That(client.ReadFrame().Payload, Is.EqualTo("second"u8.ToArray()));
+        released.Set();
+        Assert.That(client.ReadFrame().Payload, Is.EqualTo("block"u8.ToArray()));
+    }
+
+    [Test]
     public async Task An_end_that_comes_with_the_last_message_is_noticed([Values] bool serverApi)
     {
         int ended = 0;
@@ -168,6 +200,15 @@ public sealed class TurnsTests
         }
 
         await Eventually.IsTrueAsync(() => Volatile.Read(ref ended) == 100, "all of them to have ended");
+    }
+
+    /// <summary>.NET counts what a quota leaves of the machine; here it is told.</summary>
+    [Test]
+    [Platform("Linux")]
+    public async Task There_are_as_many_leaders_as_the_program_may_use_processors()
+    {
+        using var program = new LineProcess(["env", "DOTNET_PROCESSOR_COUNT=3", .. TestProgram.LeadersCommand()]);
+        Assert.That(await program.FinishAsync(TestServer.Patience), Is.EqualTo(new[] { "3 leaders" }));
     }
 
     [Test]

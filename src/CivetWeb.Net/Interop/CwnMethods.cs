@@ -50,6 +50,9 @@ internal static unsafe class CwnMethods
     public static extern int cwn_init(uint features);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern void cwn_use_processors(uint count);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_begin_connection(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

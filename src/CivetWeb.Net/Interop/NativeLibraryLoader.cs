@@ -55,6 +55,8 @@ internal static unsafe class NativeLibraryLoader
                 throw new CivetWebException("CivetWeb could not initialise itself (out of memory or thread-local storage).");
             }
 
+            // .NET knows of quotas (cgroups), as the native library does not.
+            CwnMethods.cwn_use_processors((uint)Environment.ProcessorCount);
             System.Threading.Volatile.Write(ref s_ready, true);
         }
     }

@@ -1,0 +1,168 @@
+/* Output that is held back for company, and the time it may be.
+ *
+ * While more input is at hand the answers of a turn are gathered and sent together when
+ * it is used up (session.c, session_pull.c). But the application may take its time with
+ * the next message, and the answer to the last must not wait for that. Sessions with
+ * such output are in a list, which a thread goes through every few milliseconds while it
+ * is not empty: what it finds as it was the time before, it sends.
+ *
+ * A session's word, held, is odd while it has such output; only whoever has the turn
+ * changes it. A session stays in the list until it has held nothing back between two
+ * looks: so a busy one takes the lock once, not in every turn. It leaves at the latest when
+ * it is detached. The lock may be taken with the session's send_lock held; the other way
+ * round that is only tried. */
+
+enum { CWN_HELD_MS = 10 };
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t comes; /* the first one */
+	bool begun, failed;
+	cwn_session *first;
+} cwn_held;
+
+/* Once, before the first session. */
+static void
+cwn_held_prepare(void)
+{
+	(void)pthread_mutex_init(&cwn_held.lock, NULL);
+	(void)pthread_cond_init(&cwn_held.comes, NULL);
+}
+
+static bool
+cwn_session_holds(cwn_session *session)
+{
+	return (atomic_load(&session->held) % 2) != 0;
+}
+
+/* Under the lock. */
+static void
+cwn_held_unlink(cwn_session *session)
+{
+	*session->held_link = session->held_next;
+	if (session->held_next != NULL) {
+		session->held_next->held_link = session->held_link;
+	}
+}
+
+/* Sends what is held back, as far as the peer takes it at once. */
+static void
+cwn_held_send(cwn_session *session)
+{
+	/* Whoever sends just now sends that too. */
+	if (pthread_mutex_trylock(&session->send_lock) == 0) {
+		if (session->attached) {
+			cwn_session_try_queue(session);
+			if (atomic_load(&session->queued) == 0) {
+				(void)cwn_session_try_output(session);
+			}
+		}
+		pthread_mutex_unlock(&session->send_lock);
+	}
+}
+
+static void
+cwn_held_look(cwn_session *session)
+{
+	unsigned held = atomic_load(&session->held);
+	if (held != session->held_seen) {
+		session->held_seen = held;
+	} else if ((held % 2) != 0) {
+		cwn_held_send(session);
+	} else {
+		atomic_store(&session->held_listed, false);
+		/* One of the two sees what the other has written: this, or cwn_session_hold. */
+		if (cwn_session_holds(session)) {
+			atomic_store(&session->held_listed, true);
+		} else {
+			cwn_held_unlink(session);
+		}
+	}
+}
+
+static void *
+cwn_held_thread(void *argument)
+{
+	(void)argument;
+	mg_set_thread_name("held");
+	pthread_mutex_lock(&cwn_held.lock);
+	for (;;) {
+		cwn_session *session = cwn_held.first;
+		if (session == NULL) {
+			(void)pthread_cond_wait(&cwn_held.comes, &cwn_held.lock);
+			continue;
+		}
+		while (session != NULL) {
+			cwn_session *next = session->held_next;
+			cwn_held_look(session);
+			session = next;
+		}
+		pthread_mutex_unlock(&cwn_held.lock);
+		mg_sleep(CWN_HELD_MS);
+		pthread_mutex_lock(&cwn_held.lock);
+	}
+	return NULL;
+}
+
+/* False: nobody would look, so nothing may be held back. */
+static bool
+cwn_held_enter(cwn_session *session)
+{
+	bool entered;
+	pthread_mutex_lock(&cwn_held.lock);
+	if (!cwn_held.begun) {
+		cwn_held.begun = true;
+		cwn_held.failed = (mg_start_thread(cwn_held_thread, NULL) != 0);
+	}
+	entered = !cwn_held.failed;
+	if (entered && !atomic_load(&session->held_listed)) {
+		session->held_seen = 0;
+		session->held_next = cwn_held.first;
+		session->held_link = &cwn_held.first;
+		if (cwn_held.first != NULL) {
+			cwn_held.first->held_link = &session->held_next;
+		}
+		cwn_held.first = session;
+		atomic_store(&session->held_listed, true);
+		(void)pthread_cond_signal(&cwn_held.comes);
+	}
+	pthread_mutex_unlock(&cwn_held.lock);
+	return entered;
+}
+
+/* Before output is held back, by whoever has the turn. False: it must not be. */
+static bool
+cwn_session_hold(cwn_session *session)
+{
+	if (cwn_session_holds(session)) {
+		return true;
+	}
+	atomic_fetch_add(&session->held, 1);
+	if (atomic_load(&session->held_listed) || cwn_held_enter(session)) {
+		return true;
+	}
+	atomic_fetch_add(&session->held, 1);
+	return false;
+}
+
+/* When the turn sends it itself. */
+static void
+cwn_session_hold_ends(cwn_session *session)
+{
+	if (cwn_session_holds(session)) {
+		atomic_fetch_add(&session->held, 1);
+	}
+}
+
+/* Nobody looks at it any more afterwards. */
+static void
+cwn_held_leave(cwn_session *session)
+{
+	cwn_session_hold_ends(session);
+	pthread_mutex_lock(&cwn_held.lock);
+	if (atomic_load(&session->held_listed)) {
+		cwn_held_unlink(session);
+		atomic_store(&session->held_listed, false);
+	}
+	pthread_mutex_unlock(&cwn_held.lock);
+}
