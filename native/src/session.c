@@ -290,9 +290,12 @@ cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 	if (session->ssl == NULL) {
 		n = cwn_socket_send(session->sock, parts, count);
 	} else {
+		/* One part: cwn_session_send_parts sends TLS output from one buffer. And of that one
+		 * record: of more OpenSSL says nothing until the last byte is out, so that a peer which
+		 * reads slowly would pass for one that does not read. */
+		size_t size = (parts[0].size < CWN_OUTPUT_SIZE) ? parts[0].size : CWN_OUTPUT_SIZE;
 		pthread_mutex_lock(&session->tls_lock);
-		/* One part: cwn_session_send_parts sends TLS output from one buffer. */
-		n = cwn_ssl_send(session->ssl, parts[0].data, parts[0].size);
+		n = cwn_ssl_send(session->ssl, parts[0].data, size);
 		pthread_mutex_unlock(&session->tls_lock);
 	}
 	if (n > 0) {
