@@ -1,9 +1,12 @@
 /* What C alone can show: the parts without I/O, and sessions on loopback. */
 
+#include "fake_clock.h"
+
 #include "civetweb_net.c"
 
 #include "check.h"
 #include "test_platform.h"
+#include "watchdog.h"
 #include "frames.h"
 #include "test_parts.h"
 #include "test_reader.h"
@@ -15,6 +18,9 @@
 #include "test_tls.h"
 #include "test_pull.h"
 #include "test_engine.h"
+#include "test_clock.h"
+#include "test_ends.h"
+#include "test_bodies.h"
 
 static const struct {
 	const char *name;
@@ -31,11 +37,15 @@ static const struct {
     {"session", test_session},
     {"session_posts", test_session_posts},
     {"session_threads", test_session_threads},
+    {"session_ends", test_session_ends},
+    {"session_ends_tls", test_session_ends_tls},
+    {"clock", test_clock},
     {"leaders", test_leaders},
     {"path", test_path},
     {"clear", test_clear},
     {"upgrade", test_upgrade},
     {"http", test_http},
+    {"bodies", test_bodies},
     {"proxy_header", test_proxy_header},
     {"tls", test_tls},
     {"tls_end", test_tls_end},
@@ -57,9 +67,11 @@ main(int argc, char **argv)
 	size_t i;
 	int ran = 0;
 	test_begin();
+	watchdog_begin();
 	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		if ((argc < 2) || (strcmp(argv[1], groups[i].name) == 0)) {
 			test_skipped = NULL;
+			watchdog_watch(groups[i].name);
 			groups[i].run();
 			printf("%s: %s%s\n",
 			       groups[i].name,

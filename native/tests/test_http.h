@@ -52,7 +52,7 @@ http_get(const http_test *t, const char *request, char *response, size_t size)
 	size_t got = 0;
 	int n;
 	send_all(sock, request, strlen(request));
-	while ((n = (int)recv(sock, response + got, (cwn_io_size)(size - 1 - got), 0)) > 0) {
+	while ((n = receive(sock, response + got, size - 1 - got)) > 0) {
 		got += (size_t)n;
 	}
 	response[got] = 0;
@@ -99,6 +99,32 @@ test_http(void)
 	CHECK(strncmp(response, "HTTP/1.1 206 ", 13) == 0);
 	CHECK(strstr(response, "\r\nContent-Range: bytes 8-9/12\r\n") != NULL);
 	CHECK_EQUAL(0, strcmp(strstr(response, "\r\n\r\n"), "\r\n\r\n89"));
+
+	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/file", "Range: bytes=-3\r\n"), response, sizeof(response)));
+	CHECK(strstr(response, "\r\nContent-Range: bytes 9-11/12\r\n") != NULL);
+	CHECK_EQUAL(0, strcmp(strstr(response, "\r\n\r\n"), "\r\n\r\n9ab"));
+	/* another file's tag: all of this one */
+	CHECK_EQUAL(0,
+	            http_get(&t,
+	                     HTTP_GET("/file", "Range: bytes=8-9\r\nIf-Range: \"other\"\r\n"),
+	                     response,
+	                     sizeof(response)));
+	CHECK(strncmp(response, "HTTP/1.1 200 ", 13) == 0);
+	CHECK(strstr(response, "\r\nContent-Length: 12\r\n") != NULL);
+	/* up to the file's end, and beyond */
+	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/file", "Range: bytes=8-11\r\n"), response, sizeof(response)));
+	CHECK(strstr(response, "\r\nContent-Range: bytes 8-11/12\r\n") != NULL);
+	CHECK_EQUAL(0, strcmp(strstr(response, "\r\n\r\n"), "\r\n\r\n89ab"));
+	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/file", "Range: bytes=8-12\r\n"), response, sizeof(response)));
+	CHECK(strstr(response, "\r\nContent-Range: bytes 8-11/12\r\n") != NULL);
+	CHECK(strstr(response, "\r\nContent-Length: 4\r\n") != NULL);
+	CHECK_EQUAL(0, strcmp(strstr(response, "\r\n\r\n"), "\r\n\r\n89ab"));
+	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/file", "Range: bytes=11-\r\n"), response, sizeof(response)));
+	CHECK(strstr(response, "\r\nContent-Range: bytes 11-11/12\r\n") != NULL);
+	CHECK_EQUAL(0, strcmp(strstr(response, "\r\n\r\n"), "\r\n\r\nb"));
+	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/file", "Range: bytes=12-\r\n"), response, sizeof(response)));
+	CHECK(strncmp(response, "HTTP/1.1 416 ", 13) == 0);
+	CHECK(strstr(response, "\r\nContent-Range: bytes */12\r\n") != NULL);
 
 	CHECK_EQUAL(0, http_get(&t, HTTP_GET("/none", ""), response, sizeof(response)));
 	CHECK(strncmp(response, "HTTP/1.1 404 ", 13) == 0);

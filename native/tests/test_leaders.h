@@ -87,6 +87,9 @@ leaders_on_data(struct mg_connection *conn, int bits, char *data, size_t size, v
 			leaders_mask(SIG_UNBLOCK, SIGURG);
 		}
 #endif
+		if ((size == 4) && (memcmp(data, "late", 4) == 0)) {
+			mg_sleep(300);
+		}
 		if ((size == 4) && (memcmp(data, "nap!", 4) == 0)) {
 			mg_sleep(1);
 		}
@@ -154,9 +157,7 @@ leaders_open(leaders_test *t)
 	leaders_limit(sock);
 	send_all(sock, request, strlen(request));
 	receive_head(sock);
-	while (atomic_load(&t->ready) == ready) {
-		mg_sleep(1);
-	}
+	CHECK_EVENTUALLY(atomic_load(&t->ready) != ready);
 	return sock;
 }
 
@@ -196,9 +197,7 @@ static void
 leaders_end(leaders_test *t, SOCKET sock)
 {
 	closesocket(sock);
-	while (atomic_load(&t->closed) <= t->ended) {
-		mg_sleep(1);
-	}
+	CHECK_EVENTUALLY(atomic_load(&t->closed) > t->ended);
 	t->ended++;
 }
 
@@ -514,7 +513,7 @@ leaders_test_parked(leaders_test *t)
 	receive_exactly(sock, reply, 4 + sizeof(payload));
 	CHECK(memcmp(reply + 4, payload, sizeof(payload)) == 0);
 	send_all(sock, frame, 10);
-	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	CHECK(receive(sock, reply, 1) <= 0);
 	leaders_end(t, sock);
 	t->options.frame_timeout_ms = 0;
 
@@ -530,7 +529,7 @@ leaders_test_parked(leaders_test *t)
 	}
 	CHECK_EQUAL(1, cwn_session_is_open(t->last));
 	receive_exactly(sock, reply, 2);
-	CHECK(recv(sock, (char *)reply, 1, 0) <= 0); /* not answered */
+	CHECK(receive(sock, reply, 1) <= 0); /* not answered */
 	leaders_end(t, sock);
 	t->options.ping_interval_ms = 0;
 
@@ -546,7 +545,7 @@ leaders_test_parked(leaders_test *t)
 	sock = leaders_open(t);
 	leaders_warm(t, sock);
 	cwn_session_abort(t->last);
-	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	CHECK(receive(sock, reply, 1) <= 0);
 	leaders_end(t, sock);
 
 	/* the handler closes; so does the peer, whose code comes back */
@@ -562,7 +561,7 @@ leaders_test_parked(leaders_test *t)
 	send_all(sock, frame, put_frame(frame, 0x88, "\x03\xE9gone", 6));
 	receive_exactly(sock, reply, 4);
 	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
-	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	CHECK_EQUAL(0, receive(sock, reply, 1));
 	memset(&info, 0, sizeof(info));
 	info.size = sizeof(info);
 	leaders_end(t, sock);
@@ -583,6 +582,63 @@ leaders_test_parked(leaders_test *t)
 	leaders_end(t, sock);
 }
 
+/* After a late turn a session keeps its own thread, for a while. */
+static void
+leaders_test_late(leaders_test *t)
+{
+#if defined(__linux__)
+	SOCKET sock = leaders_open(t);
+	int i, elsewhere, own;
+	leaders_warm(t, sock);
+	leaders_send(sock, "late");
+	leaders_expect(sock, "late");
+	elsewhere = atomic_load(&t->elsewhere);
+	own = atomic_load(&t->own);
+	for (i = 0; i < 20; i++) {
+		leaders_send(sock, "mine");
+		leaders_expect(sock, "mine");
+	}
+	CHECK_EQUAL(elsewhere, atomic_load(&t->elsewhere));
+	CHECK_EQUAL(own + 20, atomic_load(&t->own));
+	leaders_end(t, sock);
+#else
+	(void)t;
+#endif
+}
+
+/* An event that was harvested for a session that is gone is not the next one's. */
+static void
+leaders_test_stale_event(leaders_test *t)
+{
+#if defined(__linux__)
+	cwn_session session; /* of which only the options are looked at */
+	struct epoll_event event;
+	cwn_seat *seat, *next;
+	(void)t;
+	memset(&session, 0, sizeof(session));
+	seat = cwn_seat_begin(&session, NULL, NULL);
+	CHECK(seat != NULL);
+	event.data.u64 = ((atomic_load(&seat->turn) / CWN_SEAT_GENERATION) << 32) | seat->index;
+	cwn_seat_end(seat);
+	CHECK(cwn_seat_take(&event) == NULL);
+	next = cwn_seat_begin(&session, NULL, NULL);
+	CHECK(next == seat);
+	atomic_fetch_add(&next->turn, CWN_SEAT_PARKED - CWN_SEAT_OWN);
+	CHECK(cwn_seat_take(&event) == NULL);
+	/* its own is */
+	event.data.u64 = ((atomic_load(&seat->turn) / CWN_SEAT_GENERATION) << 32) | seat->index;
+	CHECK(cwn_seat_take(&event) == next);
+	CHECK_EQUAL(CWN_SEAT_RUNNING, atomic_load(&next->turn) & CWN_SEAT_HOLDER);
+	/* while it is somebody's: noted */
+	CHECK(cwn_seat_take(&event) == NULL);
+	CHECK((atomic_load(&next->turn) & CWN_SEAT_PENDING) != 0);
+	cwn_seat_end(next);
+	CHECK_EQUAL(0, atomic_load(&next->turn) % CWN_SEAT_GENERATION);
+#else
+	(void)t;
+#endif
+}
+
 /* The peer's end comes together with its last message, while another is being handled:
  * there is no event of its own for it. */
 static void
@@ -601,7 +657,7 @@ leaders_test_end_behind_message(leaders_test *t)
 		(void)shutdown(sock, SHUTDOWN_WR);
 		leaders_expect(sock, "nap!");
 		leaders_expect(sock, "last");
-		CHECK_EQUAL(0, recv(sock, &byte, 1, 0));
+		CHECK_EQUAL(0, receive(sock, &byte, 1));
 		leaders_end(t, sock);
 	}
 }
@@ -660,6 +716,8 @@ test_leaders(void)
 	leaders_test_steady_posts(&t);
 	leaders_test_parked(&t);
 	leaders_test_end_behind_message(&t);
+	leaders_test_late(&t);
+	leaders_test_stale_event(&t);
 	t.options.keep_thread = 1;
 	sock = leaders_open(&t);
 	leaders_warm(&t, sock);

@@ -183,7 +183,7 @@ test_drain(void)
 	/* workers[2] never had one: its zero is not descriptor 0 */
 	cwn_context_drain(ctx);
 	for (i = 0; i < 3; i++) {
-		CHECK_EQUAL(0, recv(pairs[i][1], &byte, 1, 0)); /* the other end is closed */
+		CHECK_EQUAL(0, receive(pairs[i][1], &byte, 1)); /* the other end is closed */
 	}
 	CHECK_EQUAL(-1, test_receive_now(pairs[3][1], &byte, 1));
 #if !defined(_WIN32)

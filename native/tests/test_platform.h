@@ -158,3 +158,36 @@ test_set_variable(const char *name, const char *value)
 }
 
 #endif
+
+/* As recv, but what does not come in time fails the test, where it was waited for. */
+static int
+test_receive(SOCKET sock, void *data, size_t size, const char *file, int line)
+{
+	struct mg_pollfd poller;
+	check_step(file, line);
+	poller.fd = sock;
+	poller.events = POLLIN;
+	poller.revents = 0;
+	if (cwn_poll(&poller, 1, CHECK_PATIENCE_MS) == 0) {
+		fprintf(stderr, "%s:%d: nothing was received in %d ms\n", file, line, CHECK_PATIENCE_MS);
+		abort();
+	}
+	return (int)recv(sock, (char *)data, (cwn_io_size)size, 0);
+}
+
+static void
+test_receive_exactly(SOCKET sock, void *data, size_t size, const char *file, int line)
+{
+	size_t got = 0;
+	while (got < size) {
+		int n = test_receive(sock, (char *)data + got, size - got, file, line);
+		if (n <= 0) {
+			fprintf(stderr, "%s:%d: it ended %d bytes early\n", file, line, (int)(size - got));
+			abort();
+		}
+		got += (size_t)n;
+	}
+}
+
+#define receive(sock, data, size) test_receive((sock), (data), (size), __FILE__, __LINE__)
+#define receive_exactly(sock, data, size) test_receive_exactly((sock), (data), (size), __FILE__, __LINE__)

@@ -215,6 +215,23 @@ proxied_connection(struct mg_context *ctx, SOCKET sock)
 	return conn;
 }
 
+/* A connection of no server, with a buffer that is empty. */
+static struct mg_connection *
+test_connection(struct mg_context *ctx, SOCKET sock)
+{
+	struct mg_connection *conn = proxied_connection(ctx, sock);
+	conn->buf = (char *)mg_calloc(1, 8192);
+	conn->buf_size = 8192;
+	return conn;
+}
+
+static void
+test_free_connection(struct mg_connection *conn)
+{
+	mg_free(conn->buf);
+	mg_free(conn);
+}
+
 static int
 ignore_log(const struct mg_connection *conn, const char *message)
 {
@@ -286,7 +303,7 @@ test_proxy_reading(void)
 			/* nothing is left, nothing comes: the end, or on Windows an error */
 			int n = cwn_socket_recv(pair[0], rest, sizeof(rest));
 			CHECK((n == 0) || (n == -2));
-			CHECK_EQUAL(0, recv(pair[1], rest, sizeof(rest), 0));
+			CHECK_EQUAL(0, receive(pair[1], rest, sizeof(rest)));
 		}
 		closesocket(pair[0]);
 		closesocket(pair[1]);
@@ -297,6 +314,53 @@ test_proxy_reading(void)
 	CHECK_EQUAL(-1, cwn_peer_address(NULL, text, sizeof(text)));
 }
 
+typedef struct proxy_drip {
+	SOCKET sock;
+	atomic_bool stop;
+	int sent;
+} proxy_drip;
+
+static void *
+proxy_send_drips(void *argument)
+{
+	static const char line[] = "PROXY UNKNOWN and whatever else there is to say about a connection of which nothing is known\r\n";
+	proxy_drip *drip = (proxy_drip *)argument;
+	for (; !atomic_load(&drip->stop) && (drip->sent < (int)sizeof(line) - 1); drip->sent++) {
+		if (send(drip->sock, line + drip->sent, 1, MSG_NOSIGNAL) != 1) {
+			break;
+		}
+		mg_sleep(50);
+	}
+	return NULL;
+}
+
+/* A byte now and then: one time-out for all of it, not one for each. */
+static void
+test_proxy_drip(void)
+{
+	char timeout[] = "300";
+	struct mg_context *ctx = (struct mg_context *)mg_calloc(1, sizeof(*ctx));
+	struct mg_connection *conn;
+	proxy_drip drip;
+	pthread_t thread;
+	SOCKET pair[2];
+	ctx->dd.config[REQUEST_TIMEOUT] = timeout;
+	ctx->callbacks.log_message = ignore_log;
+	test_pair(pair);
+	conn = proxied_connection(ctx, pair[0]);
+	memset(&drip, 0, sizeof(drip));
+	drip.sock = pair[1];
+	CHECK_EQUAL(0, pthread_create(&thread, NULL, proxy_send_drips, &drip));
+	CHECK_EQUAL(-1, cwn_read_proxy_header(conn)); /* 0, had it waited for the whole line */
+	CHECK_EQUAL(1, conn->must_close);
+	atomic_store(&drip.stop, true);
+	pthread_join(thread, NULL);
+	closesocket(pair[0]);
+	closesocket(pair[1]);
+	mg_free(conn);
+	mg_free(ctx);
+}
+
 static void
 test_proxy_header(void)
 {
@@ -304,4 +368,5 @@ test_proxy_header(void)
 	test_proxy_v2();
 	test_proxy_random();
 	test_proxy_reading();
+	test_proxy_drip();
 }

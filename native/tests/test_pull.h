@@ -83,6 +83,7 @@ typedef struct pull_server {
 	int port;
 	cwn_tls *tls; /* NULL: plain TCP */
 	SSL_CTX *client;
+	const char *max_request_size; /* NULL: CivetWeb's */
 	void *user;
 } pull_server;
 
@@ -103,7 +104,8 @@ pull_start(pull_server *server, bool with_tls, const char *threads, int (*on_req
 {
 	const char *options[] = {"listening_ports", with_tls ? "127.0.0.1:0s" : "127.0.0.1:0",
 	                         "num_threads", threads, "decode_url", "no", "tcp_nodelay", "1",
-	                         "request_timeout_ms", "30000", NULL};
+	                         "request_timeout_ms", "30000", "max_request_size",
+	                         (server->max_request_size != NULL) ? server->max_request_size : "16384", NULL};
 	struct mg_callbacks callbacks;
 	struct mg_server_port port;
 	char error[256];
@@ -155,6 +157,7 @@ pull_connect(const pull_server *server)
 	(void)setsockopt(sock, SOL_SOCKET, SO_RCVBUF, (const char *)&small, sizeof(small));
 	CHECK_EQUAL(0, connect(sock, (struct sockaddr *)&address, sizeof(address)));
 	(void)setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, (const char *)&on, sizeof(on));
+	test_set_patience(sock, CHECK_PATIENCE_MS);
 	return sock;
 }
 
@@ -291,25 +294,21 @@ typedef struct pull_test {
 	pull_server server;
 	cwn_session_options options;
 	void (*script)(struct pull_test *t, cwn_session *session);
+	cwn_turn_handler handler; /* NULL: no leader runs it */
 	cwn_session *_Atomic last; /* kept after its end on purpose */
 	atomic_int step;
 	atomic_int ended;
+	atomic_bool deaf, over;
 } pull_test;
 
-static void
-pull_wait_for(const atomic_int *value, int least)
-{
-	while (atomic_load(value) < least) {
-		mg_sleep(1);
-	}
-}
+#define pull_wait_for(value, least) CHECK_EVENTUALLY(atomic_load(value) >= (least))
 
 static int
 pull_on_request(struct mg_connection *conn)
 {
 	pull_server *server = (pull_server *)mg_get_user_data(mg_get_context(conn));
 	pull_test *t = (pull_test *)server->user;
-	cwn_session *session = pull_accept(conn, &t->options, NULL, NULL);
+	cwn_session *session = pull_accept(conn, &t->options, t->handler, t);
 	CHECK(session != NULL);
 	cwn_session_release(atomic_exchange(&t->last, session));
 	t->script(t, session);
@@ -752,6 +751,125 @@ pull_script_misuse(pull_test *t, cwn_session *session)
 	CHECK_EQUAL(2, cwn_session_write(session, "ok", 2, 0));
 }
 
+/* Takes a piece of what is there and says that it was all. */
+static int
+pull_record_turn(void *user_data)
+{
+	pull_test *t = (pull_test *)user_data;
+	char data[1000];
+	int n = cwn_session_read(t->last, data, sizeof(data));
+	atomic_fetch_add(&t->step, 1);
+	if (n > 0) {
+		CHECK_EQUAL(n, cwn_session_write(t->last, data, (size_t)n, 1));
+	}
+	return ((n > 0) || (n == -1)) ? CWN_TURN_DONE : CWN_TURN_OWN;
+}
+
+static void
+pull_script_record(pull_test *t, cwn_session *session)
+{
+	char data[1000];
+	int n = -1;
+	(void)t;
+	while ((n > 0) || (n == -1)) {
+		n = cwn_session_read(session, data, sizeof(data));
+		if (n > 0) {
+			CHECK_EQUAL(n, cwn_session_write(session, data, (size_t)n, 1));
+		} else if (n == -1) {
+			(void)cwn_session_wait(session, CWN_CAN_READ, -1);
+		}
+	}
+	CHECK_EQUAL(0, n);
+}
+
+/* What a leader's turn leaves behind, in OpenSSL too, where no event tells of it. */
+static void
+pull_test_record(pull_test *t)
+{
+	static unsigned char data[10000];
+	pull_peer peer;
+	int i;
+#if defined(__linux__)
+	unsigned own_at_first = cwn_own_at_first;
+	cwn_own_at_first = 0;
+#endif
+	t->handler = pull_record_turn;
+	peer = pull_run(t, pull_script_record, "");
+	for (i = 0; i < 20; i++) {
+		pull_fill(data, sizeof(data), 0);
+		CHECK(pull_send(&peer, data, sizeof(data)));
+		memset(data, 0, sizeof(data));
+		pull_receive_exactly(&peer, data, sizeof(data));
+		pull_check_bytes(data, sizeof(data), 0);
+	}
+#if defined(__linux__)
+	CHECK(atomic_load(&t->step) > 0); /* leaders have had their turns */
+	cwn_own_at_first = own_at_first;
+#endif
+	pull_finish(&peer);
+	pull_wait_for(&t->ended, 1);
+	pull_close(&peer, false);
+	t->handler = NULL;
+}
+
+#if defined(__linux__)
+/* Reads when it may; nobody reads while it is deaf. */
+static int
+pull_deaf_turn(void *user_data)
+{
+	pull_test *t = (pull_test *)user_data;
+	char data[100];
+	int n;
+	atomic_fetch_add(&t->step, 1);
+	if (atomic_load(&t->deaf)) {
+		return CWN_TURN_UNREAD;
+	}
+	n = cwn_session_read(t->last, data, sizeof(data));
+	if (n > 0) {
+		CHECK_EQUAL(n, cwn_session_write(t->last, data, (size_t)n, 1));
+		return CWN_TURN_AGAIN;
+	}
+	atomic_store(&t->over, n != -1);
+	return (n == -1) ? CWN_TURN_DONE : CWN_TURN_OWN;
+}
+
+static void
+pull_script_deaf(pull_test *t, cwn_session *session)
+{
+	while (!atomic_load(&t->over)) {
+		(void)cwn_session_wait(session, CWN_CAN_READ, -1);
+	}
+}
+
+/* What came while nobody read has had its event; it is not forgotten. */
+static void
+pull_test_deaf(pull_test *t)
+{
+	unsigned own_at_first = cwn_own_at_first;
+	pull_peer peer;
+	char byte;
+	int turns;
+	cwn_own_at_first = 0;
+	t->handler = pull_deaf_turn;
+	atomic_store(&t->deaf, true);
+	atomic_store(&t->over, false);
+	peer = pull_run(t, pull_script_deaf, "");
+	CHECK(pull_send(&peer, "x", 1));
+	pull_wait_for(&t->step, 1);
+	atomic_store(&t->deaf, false);
+	cwn_session_wake(t->last);
+	pull_receive_exactly(&peer, &byte, 1);
+	CHECK_EQUAL('x', byte);
+	turns = atomic_load(&t->step);
+	CHECK(turns < 100); /* and nobody has asked for it all the time */
+	pull_finish(&peer);
+	pull_wait_for(&t->ended, 1);
+	pull_close(&peer, false);
+	t->handler = NULL;
+	cwn_own_at_first = own_at_first;
+}
+#endif
+
 static void
 pull_test_all(bool with_tls)
 {
@@ -778,6 +896,10 @@ pull_test_all(bool with_tls)
 	pull_test_hangup(&t);
 	pull_test_abort(&t);
 	pull_test_end(&t);
+	pull_test_record(&t);
+#if defined(__linux__)
+	pull_test_deaf(&t);
+#endif
 	pull_stop(&t.server);
 	cwn_session_release(t.last);
 	CHECK_EQUAL(0, cwn_session_count());
@@ -1292,6 +1414,7 @@ pull_soak_all(bool with_tls)
 	/* longer where the machine is slow: until everybody has done something */
 	while ((cwn_now_ms() < end) || (atomic_load(&s.echoed) == 0) || (atomic_load(&s.vanished) == 0)
 	       || (atomic_load(&s.meddled) == 0)) {
+		CHECK_STEP();
 		mg_sleep(50);
 	}
 	atomic_store(&s.stop, true);

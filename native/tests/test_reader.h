@@ -171,6 +171,39 @@ test_reader(void)
 	CHECK_EQUAL(2, result.entries[0].opcode);
 }
 
+/* A large message's memory goes with it; a small one's is kept for the next. */
+static void
+test_reader_memory(void)
+{
+	enum { SMALL = 100000, LARGE = 300000 };
+	static unsigned char bytes[LARGE + 14], payload[LARGE], input[4096];
+	size_t size[2] = {SMALL, LARGE};
+	int i;
+	for (i = 0; i < 2; i++) {
+		cwn_reader reader;
+		cwn_event event;
+		size_t fed = 0, n = put_frame(bytes, 0x82, payload, size[i]);
+		cwn_reader_init(&reader, input, sizeof(input), 0, 1 << 20);
+		while (cwn_reader_next(&reader, &event) == CWN_NEED_BYTES) {
+			size_t space;
+			unsigned char *to = cwn_reader_space(&reader, &space);
+			CHECK((to != NULL) && (fed < n));
+			space = (space < n - fed) ? space : n - fed;
+			memcpy(to, bytes + fed, space);
+			cwn_reader_commit(&reader, space);
+			fed += space;
+		}
+		CHECK_EQUAL(CWN_MESSAGE, event.kind);
+		CHECK_EQUAL(size[i], event.size);
+		CHECK(reader.message_capacity >= size[i]);
+		CHECK_EQUAL(CWN_NEED_BYTES, cwn_reader_next(&reader, &event));
+		CHECK_EQUAL(0, reader.message_size);
+		CHECK_EQUAL(size[i] == SMALL, reader.message_capacity != 0);
+		CHECK_EQUAL(size[i] == SMALL, reader.message != NULL);
+		cwn_reader_free(&reader);
+	}
+}
+
 static void
 test_reader_limits(void)
 {
@@ -198,6 +231,7 @@ test_reader_limits(void)
 	feed(&result, bytes, 14 + 20000, 0, 16 << 20, 4096);
 	CHECK_EQUAL(0, result.count);
 	CHECK(result.capacity <= 2 * (20000 + CWN_FIRST_RESERVE));
+	test_reader_memory();
 }
 
 static void

@@ -113,17 +113,6 @@ send_all(SOCKET sock, const void *data, size_t size)
 	CHECK_EQUAL(size, send(sock, (const char *)data, (cwn_io_size)size, MSG_NOSIGNAL));
 }
 
-static void
-receive_exactly(SOCKET sock, void *data, size_t size)
-{
-	size_t got = 0;
-	while (got < size) {
-		int n = (int)recv(sock, (char *)data + got, size - got, 0);
-		CHECK(n > 0);
-		got += (size_t)n;
-	}
-}
-
 /* A response up to its empty line, of which nothing is kept. */
 static void
 receive_head(SOCKET sock)
@@ -141,7 +130,7 @@ receive_to_end(SOCKET sock, char *text, size_t size)
 {
 	size_t got = 0;
 	int n;
-	while ((got < size - 1) && ((n = (int)recv(sock, text + got, size - 1 - got, 0)) > 0)) {
+	while ((got < size - 1) && ((n = receive(sock, text + got, size - 1 - got)) > 0)) {
 		got += (size_t)n;
 	}
 	text[got] = 0;
@@ -169,19 +158,15 @@ open_websocket(test_server *server)
 	CHECK(strncmp(response, "HTTP/1.1 101 ", 13) == 0);
 	/* the value of RFC 6455, section 1.3 */
 	CHECK(strstr(response, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != NULL);
-	while (atomic_load(&server->ready) == ready) {
-		mg_sleep(1);
-	}
+	CHECK_EVENTUALLY(atomic_load(&server->ready) != ready);
 	return sock;
 }
 
-static void
-wait_closed(test_server *server, int count)
-{
-	while (atomic_load(&server->closed) < count) {
-		mg_sleep(5);
-	}
-}
+#define wait_closed(server, count)                                             \
+	do {                                                                       \
+		int count_ = (count);                                                  \
+		CHECK_EVENTUALLY(atomic_load(&(server)->closed) >= count_);            \
+	} while (0)
 
 static void
 test_session(void)
@@ -199,26 +184,27 @@ test_session(void)
 	sock = open_websocket(&server);
 	n = put_frame(frame, 0x81, "hello", 5);
 	send_all(sock, frame, n);
-	CHECK_EQUAL(7, recv(sock, (char *)reply, sizeof(reply), 0));
+	CHECK_EQUAL(7, receive(sock, reply, sizeof(reply)));
 	CHECK(memcmp(reply, "\x81\x05hello", 7) == 0);
 	memset(payload, 'p', sizeof(payload));
 	n = put_frame(frame, 0x82, payload, sizeof(payload));
 	send_all(sock, frame, n);
 	receive_exactly(sock, reply, 10 + sizeof(payload));
+	CHECK(memcmp(reply, "\x82\x7F\0\0\0\0\0\x02\x49\xF0", 10) == 0);
 	CHECK(memcmp(reply + 10, payload, sizeof(payload)) == 0);
 	/* many in one packet come back in one packet */
 	n = put_frame(frame, 0x81, "one", 3);
 	n += put_frame(frame + n, 0x81, "two", 3);
 	n += put_frame(frame + n, 0x89, "ping", 4);
 	send_all(sock, frame, n);
-	CHECK_EQUAL(16, recv(sock, (char *)reply, sizeof(reply), 0));
+	CHECK_EQUAL(16, receive(sock, reply, sizeof(reply)));
 	CHECK(memcmp(reply, "\x81\x03one\x81\x03two\x8A\x04ping", 16) == 0);
 	/* the client closes: its code comes back, then the end */
 	n = put_frame(frame, 0x88, "\x03\xE9gone", 6);
 	send_all(sock, frame, n);
 	receive_exactly(sock, reply, 4);
 	CHECK(memcmp(reply, "\x88\x02\x03\xE9", 4) == 0);
-	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	CHECK_EQUAL(0, receive(sock, reply, 1));
 	closesocket(sock);
 	wait_closed(&server, ++closed);
 	memset(&info, 0, sizeof(info));
@@ -242,7 +228,7 @@ test_session(void)
 	CHECK(memcmp(reply, "\x88\x02\x03\xE8", 4) == 0);
 	n = put_frame(frame, 0x88, "\x03\xE8", 2);
 	send_all(sock, frame, n);
-	CHECK_EQUAL(0, recv(sock, (char *)reply, 1, 0));
+	CHECK_EQUAL(0, receive(sock, reply, 1));
 	closesocket(sock);
 	wait_closed(&server, ++closed);
 
@@ -268,7 +254,7 @@ test_session(void)
 	/* abort from another thread */
 	sock = open_websocket(&server);
 	cwn_session_abort(server.last);
-	CHECK(recv(sock, (char *)reply, 1, 0) <= 0);
+	CHECK(receive(sock, reply, 1) <= 0);
 	closesocket(sock);
 	wait_closed(&server, ++closed);
 
@@ -368,7 +354,7 @@ test_session_posts(void)
 	CHECK(memcmp(frame, "\x81\x05" "first\x88\x02\x03\xE8", 11) == 0);
 	n = put_frame(frame, 0x88, "\x03\xE8", 2);
 	send_all(sock, frame, n);
-	CHECK_EQUAL(0, recv(sock, (char *)frame, 1, 0));
+	CHECK_EQUAL(0, receive(sock, frame, 1));
 	closesocket(sock);
 	wait_closed(&server, 1);
 	CHECK_EQUAL(-1, cwn_session_post(server.last, 1, "late", 4));
@@ -462,9 +448,7 @@ test_session_threads(void)
 	sock = open_websocket(&server);
 	atomic_store(&sent, 0);
 	CHECK_EQUAL(0, pthread_create(&threads[0], NULL, write_to_deaf, &writers[0]));
-	while (atomic_load(&sent) == 0) {
-		mg_sleep(5);
-	}
+	CHECK_EVENTUALLY(atomic_load(&sent) != 0);
 	mg_sleep(50);
 	cwn_session_abort(server.last);
 	pthread_join(threads[0], NULL);

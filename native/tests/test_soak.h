@@ -257,6 +257,7 @@ test_soak(void)
 		CHECK_EQUAL(0, pthread_create(&threads[count++], NULL, soak_client, &s));
 	}
 	while ((cwn_now_ms() < end) || (atomic_load(&s.echoes) == 0)) {
+		CHECK_STEP();
 		mg_sleep(50);
 	}
 	atomic_store(&s.stop, true);

@@ -309,6 +309,7 @@ test_tls_swapping(tls_test *t)
 	}
 	/* until each certificate was met often, however slow the machine */
 	while ((cwn_now_ms() < end) || (atomic_load(&t->handshakes[0]) < 20) || (atomic_load(&t->handshakes[1]) < 20)) {
+		CHECK_STEP();
 		mg_sleep(50);
 	}
 	atomic_store(&t->stop, true);
@@ -373,6 +374,65 @@ test_tls_clients(tls_test *t, int wanted)
 	CHECK_EQUAL(0, cwn_tls_count());
 }
 
+/* What the server's SSL_CTX is told; OpenSSL's numbers. */
+static void
+test_tls_options(tls_test *t)
+{
+	enum {
+		MODE = 33,
+		GET_MIN_PROTO_VERSION = 130,
+		OP_NO_EXTENDED_MASTER_SECRET = 0x1,
+		OP_CLEANSE_PLAINTEXT = 0x2,
+		OP_LEGACY_SERVER_CONNECT = 0x4,
+		OP_ENABLE_KTLS = 0x8,
+		OP_ALLOW_CLIENT_RENEGOTIATION = 0x100,
+		OP_DISABLE_TLSEXT_CA_NAMES = 0x200
+	};
+	const uint64_t mistaken = OP_NO_EXTENDED_MASTER_SECRET | OP_CLEANSE_PLAINTEXT | OP_LEGACY_SERVER_CONNECT
+	                          | OP_ENABLE_KTLS | OP_ALLOW_CLIENT_RENEGOTIATION | OP_DISABLE_TLSEXT_CA_NAMES;
+	static const int versions[] = {0x0303, 0x0304};
+	char error[256];
+	size_t i;
+	for (i = 0; i < 2; i++) {
+		SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+		cwn_tls *tls = cwn_tls_create(versions[i], "HIGH", 0, 3, NULL, 0, error, sizeof(error));
+		CHECK((ctx != NULL) && (tls != NULL));
+		SSL_CTX_set_options(ctx, (uint32_t)(mistaken | 0x20)); /* as CivetWeb, and more */
+		CHECK_EQUAL(1, cwn_tls_attach(tls, ctx, error, sizeof(error)));
+		/* clearing nothing tells what is set */
+		CHECK_EQUAL(0, cwn_ssl_clear_options(ctx, 0) & mistaken);
+		CHECK_EQUAL(versions[i], SSL_CTX_ctrl(ctx, GET_MIN_PROTO_VERSION, 0, NULL));
+		CHECK((SSL_CTX_ctrl(ctx, MODE, 0, NULL) & 0x8) != 0); /* no guessed chains */
+		SSL_CTX_free(ctx);
+		cwn_tls_release(tls);
+	}
+	CHECK_EQUAL(0, cwn_tls_count());
+	(void)t;
+}
+
+/* A handshake that has begun keeps its certificate, whatever is set meanwhile. */
+static void
+test_tls_reference(tls_test *t)
+{
+	char error[256];
+	cwn_certificate *certificate;
+	cwn_tls *tls = cwn_tls_create(0x0303, "HIGH", 0, 3, NULL, 0, error, sizeof(error));
+	CHECK(tls != NULL);
+	CHECK(cwn_tls_current(tls) == NULL);
+	CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(tls, &t->first, NULL, &t->first_key, error, sizeof(error)));
+	certificate = cwn_tls_current(tls);
+	CHECK_EQUAL(2, atomic_load(&certificate->references));
+	CHECK_EQUAL(CWN_CERTIFICATE_SET, tls_set(tls, &t->second, &t->issuer, &t->second_key, error, sizeof(error)));
+	CHECK_EQUAL(3, cwn_tls_count());
+	CHECK_EQUAL(1, atomic_load(&certificate->references));
+	CHECK_EQUAL(1, X509_check_private_key(certificate->leaf, certificate->key));
+	cwn_certificate_release(certificate);
+	CHECK_EQUAL(2, cwn_tls_count());
+	CHECK_EQUAL(1, atomic_load(&tls->current->references));
+	cwn_tls_release(tls);
+	CHECK_EQUAL(0, cwn_tls_count());
+}
+
 /* Makes first an authority of the system, as far as OpenSSL can tell. */
 static void
 tls_trust_first(const char *path)
@@ -413,6 +473,8 @@ test_tls(void)
 	tls_decode_all(&t);
 	CHECK_EQUAL(0, cwn_peer_certificate(NULL, NULL, 0));
 	test_tls_refusals(&t);
+	test_tls_options(&t);
+	test_tls_reference(&t);
 	test_tls_swapping(&t);
 	test_temporary_file(path, sizeof(path));
 	tls_trust_first(path);
