@@ -143,6 +143,9 @@ CWN_API int cwn_write_response(struct mg_connection *conn,
                                size_t size,
                                int timeout_ms);
 
+/* 1 when the client has gone, or has at least finished sending. Never waits. */
+CWN_API int cwn_client_is_gone(const struct mg_connection *conn);
+
 /* Resets the connection: the client must not take what it got for the whole. */
 CWN_API void cwn_cut(struct mg_connection *conn);
 
@@ -204,6 +207,19 @@ CWN_API int cwn_accept_upgrade(struct mg_connection *conn, const char *headers);
  * UNKNOWN), the peer's stay; -1: there was none, which is logged, and the
  * connection ends without a response. */
 CWN_API int cwn_read_proxy_header(struct mg_connection *conn);
+
+/* Right after mg_start2: how many threads the server has, of num_threads and one
+ * more. mg_start2 succeeds with fewer, even with nobody to accept. */
+CWN_API uint32_t cwn_context_threads(const struct mg_context *ctx);
+
+/* mg_stop, for such servers too. */
+CWN_API void cwn_stop(struct mg_context *ctx);
+
+/* How many of so many more threads, 256 at most, could be had now, at once. */
+CWN_API uint32_t cwn_try_threads(uint32_t count);
+
+/* 1 while clients that have been accepted wait for a thread. Not while it stops. */
+CWN_API int cwn_clients_wait(struct mg_context *ctx);
 
 /* Closes sockets accepted but never served. In exit_context only. */
 CWN_API void cwn_context_drain(struct mg_context *ctx);

@@ -87,6 +87,15 @@ cwn_write_response(struct mg_connection *conn,
 	return (int)sent;
 }
 
+CWN_API int
+cwn_client_is_gone(const struct mg_connection *conn)
+{
+	return ((conn != NULL) && (conn->client.sock != INVALID_SOCKET)
+	        && cwn_socket_is_over(conn->client.sock))
+	           ? 1
+	           : 0;
+}
+
 CWN_API void
 cwn_cut(struct mg_connection *conn)
 {

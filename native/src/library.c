@@ -81,6 +81,90 @@ cwn_init(unsigned features)
 	return result;
 }
 
+CWN_API uint32_t
+cwn_context_threads(const struct mg_context *ctx)
+{
+	uint32_t count = 0;
+	unsigned i;
+	for (i = 0; i < ctx->cfg_worker_threads; i++) {
+		count += (ctx->worker_threadids[i] != 0) ? 1u : 0u;
+	}
+	return count + ((ctx->masterthreadid != 0) ? 1u : 0u);
+}
+
+CWN_API void
+cwn_stop(struct mg_context *ctx)
+{
+	unsigned i;
+	if (ctx->masterthreadid != 0) {
+		mg_stop(ctx);
+		return;
+	}
+	/* mg_start2 does not notice when the master thread cannot be had, and mg_stop
+	 * then does nothing. This is what the master thread does at its end. */
+	STOP_FLAG_ASSIGN(&ctx->stop_flag, 1);
+	close_all_listening_sockets(ctx);
+	(void)pthread_mutex_lock(&ctx->thread_mutex);
+	(void)pthread_cond_broadcast(&ctx->sq_full);
+	(void)pthread_mutex_unlock(&ctx->thread_mutex);
+	for (i = 0; i < ctx->cfg_worker_threads; i++) {
+		if (ctx->worker_threadids[i] != 0) {
+			(void)mg_join_thread(ctx->worker_threadids[i]);
+		}
+	}
+	free_context(ctx);
+}
+
+#if defined(_WIN32)
+static unsigned __stdcall
+#else
+static void *
+#endif
+cwn_wait_for_gate(void *gate)
+{
+	(void)pthread_mutex_lock((pthread_mutex_t *)gate);
+	(void)pthread_mutex_unlock((pthread_mutex_t *)gate);
+	return 0;
+}
+
+CWN_API uint32_t
+cwn_try_threads(uint32_t count)
+{
+	enum { MOST = 256 };
+	pthread_t threads[MOST];
+	pthread_mutex_t gate;
+	uint32_t made = 0, i;
+
+	if (count > MOST) {
+		count = MOST;
+	}
+	if (pthread_mutex_init(&gate, &pthread_mutex_attr) != 0) {
+		return 0;
+	}
+	/* All at once: each waits for the last. */
+	(void)pthread_mutex_lock(&gate);
+	while ((made < count)
+	       && (mg_start_thread_with_id(cwn_wait_for_gate, &gate, &threads[made]) == 0)) {
+		made++;
+	}
+	(void)pthread_mutex_unlock(&gate);
+	for (i = 0; i < made; i++) {
+		(void)mg_join_thread(threads[i]);
+	}
+	(void)pthread_mutex_destroy(&gate);
+	return made;
+}
+
+CWN_API int
+cwn_clients_wait(struct mg_context *ctx)
+{
+	int wait;
+	(void)pthread_mutex_lock(&ctx->thread_mutex);
+	wait = (ctx->sq_head != ctx->sq_tail) ? 1 : 0;
+	(void)pthread_mutex_unlock(&ctx->thread_mutex);
+	return wait;
+}
+
 CWN_API void
 cwn_context_drain(struct mg_context *ctx)
 {

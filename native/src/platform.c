@@ -244,6 +244,22 @@ cwn_socket_send(SOCKET sock, const cwn_part *parts, int count)
 	return ERROR_TRY_AGAIN(err) ? -1 : -2;
 }
 
+/* Whether the peer has finished sending, or is lost. What it has sent before may not
+ * have been received yet. */
+static bool
+cwn_socket_is_over(SOCKET sock)
+{
+#if defined(POLLRDHUP)
+	struct pollfd poller = {sock, POLLRDHUP, 0};
+	return poll(&poller, 1, 0) > 0;
+#else
+	/* Seen when all has been received. */
+	char byte;
+	int n = (int)recv(sock, &byte, 1, MSG_PEEK | CWN_DONTWAIT);
+	return (n == 0) || ((n < 0) && !ERROR_TRY_AGAIN(ERRNO));
+#endif
+}
+
 /* Resets a connection before CivetWeb, as it does, ends the stream in order. */
 static void
 cwn_reset(struct mg_connection *conn)

@@ -27,6 +27,7 @@ public sealed partial class Connection
     private cwn_session_info _end;
     private bool _isWebSocket;
     private string? _peer; // the proxy, where its PROXY header has replaced it
+    private NativeString? _subprotocol; // CivetWeb refers to it while the connection is open
     private long[]? _chunk; // how far Read has come in the request's body
     private readonly int _httpsPort; // where everything is sent that comes to the port; 0: nowhere
 
@@ -230,6 +231,27 @@ public sealed partial class Connection
         }
     }
 
+    /// <summary>
+    /// Whether the client has gone, or at least finished sending, while its request is handled. Never waits: false while another
+    /// thread reads or writes, which notices by itself.
+    /// </summary>
+    internal bool IsClientGone()
+    {
+        if (!Monitor.TryEnter(_gate))
+        {
+            return false;
+        }
+
+        try
+        {
+            return _native != 0 && NativeRequest.IsClientGone(_native);
+        }
+        finally
+        {
+            Monitor.Exit(_gate);
+        }
+    }
+
     /// <summary>Ends the connection after the current request.</summary>
     internal void EndAfterRequest()
     {
@@ -357,6 +379,8 @@ public sealed partial class Connection
         {
             // Only a connection accepted by its callback and then lost to a failing handshake is still here.
             Context.Forget(this);
+            _subprotocol?.Free();
+            _subprotocol = null;
         }
     }
 
@@ -461,7 +485,14 @@ public sealed partial class Connection
     internal int HandleWebSocketData(int bits, ReadOnlySpan<byte> data)
     {
         WebSocketRoute route = _route!;
-        return route.Data is null ? 1 : route.Data(this, bits, data, route.UserData);
+        if (route.Data is null)
+        {
+            return 1;
+        }
+
+        // Perhaps on a leader's thread, which no callback around this one has entered.
+        using CallbackScope scope = CallbackScope.Enter();
+        return route.Data(this, bits, data, route.UserData);
     }
 
     internal void HandleWebSocketClose()
@@ -566,8 +597,12 @@ public sealed partial class Connection
 
     private int NegotiateAndAsk(nint native, RequestInfo info, WebSocketRoute route)
     {
-        if (Subprotocols.Choose(info, route.Subprotocols) is { } subprotocol && route.NativeSubprotocols!.Accept(native, subprotocol))
+        if (Subprotocols.Choose(info, route.Subprotocols) is { } subprotocol)
         {
+            NativeString? before = _subprotocol; // of an upgrade that was refused
+            _subprotocol = new NativeString(subprotocol);
+            _subprotocol.AcceptAsSubprotocol(native);
+            before?.Free();
             info.Subprotocol = subprotocol;
         }
 

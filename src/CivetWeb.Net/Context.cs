@@ -10,14 +10,20 @@ namespace CivetWeb.Net;
 /// overloads, stopped by <see cref="Http.StopServer(Context)"/> or by disposing of it; until then it stays alive even
 /// when nothing refers to it.
 /// </summary>
-/// <remarks>All members may be used from any thread.</remarks>
+/// <remarks>
+/// All members may be used from any thread.
+///
+/// States, and who moves them: starting, running (<see cref="Start"/>), or never started because that has failed; stopping, stopped
+/// (the first call of <see cref="Stop(TimeSpan, Action{ConnectionTable}?, CancellationToken)"/>, however it ends). A stop that comes while it is starting,
+/// from somebody whom a callback has told of the context, waits for the start.
+/// </remarks>
 public sealed class Context : IDisposable
 {
     private static readonly TimeSpan DefaultDrainTime = TimeSpan.FromSeconds(5);
 
     private readonly WebSocketRouteTable _routes = new();
     private readonly ConnectionTable _connections;
-    private readonly List<NativeStrings> _nativeStrings = [];
+    private readonly ManualResetEventSlim _started = new(); // or has failed to
     private readonly ManualResetEventSlim _stopped = new();
     private readonly StartLog _startLog = new();
     private readonly LogThrottle _failedHandshakes = new(TimeProvider.System);
@@ -70,6 +76,9 @@ public sealed class Context : IDisposable
 
     internal bool IsStopping => _connections.IsStopping;
 
+    /// <summary>Whether clients wait for a thread; not to be asked while the server ends.</summary>
+    internal bool HasWaitingClients => Volatile.Read(ref _server)?.HasWaitingClients ?? false;
+
     /// <summary>Stops the server, as <see cref="Http.StopServer(Context)"/> does.</summary>
     /// <exception cref="InvalidOperationException">Called from inside a callback, for whose end it would have to wait.</exception>
     public void Dispose() => Stop(DefaultDrainTime);
@@ -83,10 +92,18 @@ public sealed class Context : IDisposable
         }
 
         var context = new Context(callbacks.Clone(), settings, userData);
-        NativeServer server = NativeServer.Start(context, context.Callbacks, settings.NativeOptions, context._startLog.ToString);
-        context._startLog.End();
-        Volatile.Write(ref context._server, server);
-        ProcessEnd.Add(context);
+        try
+        {
+            NativeServer server = NativeServer.Start(context, context.Callbacks, settings, context._startLog.ToString);
+            context._startLog.End();
+            Volatile.Write(ref context._server, server);
+            ProcessEnd.Add(context);
+        }
+        finally
+        {
+            context._started.Set();
+        }
+
         return context;
     }
 
@@ -103,6 +120,7 @@ public sealed class Context : IDisposable
                 "A server cannot be stopped from inside a callback: stopping waits for the callbacks to return. Stop it from another thread, for example with Task.Run.");
         }
 
+        _started.Wait(CancellationToken.None);
         NativeServer? server = Volatile.Read(ref _server);
         if (server is null)
         {
@@ -115,40 +133,41 @@ public sealed class Context : IDisposable
             return;
         }
 
-        // No new WebSocket; every open one is told (1001) by its own thread, so that a slow client delays nobody.
-        foreach (Connection connection in _connections.BeginStopping())
+        // Whatever fails on the way, the rest of the way is gone: who waits for the end must see it.
+        try
         {
-            connection.RequestClose(1001);
-        }
-
-        if (!_connections.WaitUntilEmpty(drainTime, hurry))
-        {
-            foreach (Connection connection in _connections.Snapshot())
+            // No new WebSocket; every open one is told (1001) by its own thread, so that a slow client delays nobody.
+            foreach (Connection connection in _connections.BeginStopping())
             {
-                connection.Abort();
-            }
-        }
-
-        beforeEnd?.Invoke(_connections);
-        server.Stop();
-        if (_failedHandshakes.TakeSuppressed() is > 0 and int suppressed)
-        {
-            Log($"{suppressed} more TLS handshakes have failed since the last message.");
-        }
-
-        // Native code can no longer reach these.
-        lock (_nativeStrings)
-        {
-            foreach (NativeStrings strings in _nativeStrings)
-            {
-                strings.Dispose();
+                Attempt(connection, static c => c.RequestClose(1001));
             }
 
-            _nativeStrings.Clear();
-        }
+            if (!_connections.WaitUntilEmpty(drainTime, hurry))
+            {
+                foreach (Connection connection in _connections.Snapshot())
+                {
+                    Attempt(connection, static c => c.Abort());
+                }
+            }
 
-        ProcessEnd.Remove(this);
-        _stopped.Set();
+            beforeEnd?.Invoke(_connections);
+        }
+        finally
+        {
+            try
+            {
+                server.Stop();
+                if (_failedHandshakes.TakeSuppressed() is > 0 and int suppressed)
+                {
+                    Log($"{suppressed} more TLS handshakes have failed since the last message.");
+                }
+            }
+            finally
+            {
+                ProcessEnd.Remove(this);
+                _stopped.Set();
+            }
+        }
     }
 
     /// <summary>The process is ending: clients are told as far as a moment allows. Nothing is waited for that could hang.</summary>
@@ -186,17 +205,7 @@ public sealed class Context : IDisposable
             return;
         }
 
-        NativeStrings? native = null;
-        lock (_nativeStrings)
-        {
-            ObjectDisposedException.ThrowIf(_stopped.IsSet, this);
-            if (subprotocols.Length > 0)
-            {
-                native = new NativeStrings(subprotocols);
-                _nativeStrings.Add(native);
-            }
-        }
-
+        ObjectDisposedException.ThrowIf(_stopped.IsSet, this);
         _routes.Set(new WebSocketRoute
         {
             Pattern = pattern,
@@ -206,7 +215,6 @@ public sealed class Context : IDisposable
             Close = close,
             UserData = userData,
             Subprotocols = subprotocols,
-            NativeSubprotocols = native,
         });
     }
 
@@ -314,6 +322,19 @@ public sealed class Context : IDisposable
     private static bool IsFailedHandshake(string message) =>
         message.StartsWith("sslize error", StringComparison.Ordinal) || message.StartsWith("SSL syscall error", StringComparison.Ordinal);
 
+    /// <summary>What fails for one connection is not to keep the others from being stopped.</summary>
+    private void Attempt(Connection connection, Action<Connection> action)
+    {
+        try
+        {
+            action(connection);
+        }
+        catch (Exception e)
+        {
+            ReportException(e, "stop");
+        }
+    }
+
     /// <summary>A message of the library's own, where CivetWeb's go.</summary>
     internal void Log(string message) => HandleLogMessage(null, message);
 
@@ -322,6 +343,7 @@ public sealed class Context : IDisposable
     {
         if (Callbacks.RequestRefused is { } callback)
         {
+            using CallbackScope scope = CallbackScope.Enter();
             callback(request, status, reason);
         }
         else
@@ -332,6 +354,7 @@ public sealed class Context : IDisposable
 
     internal void ReportException(Exception exception, string callback)
     {
+        using CallbackScope scope = CallbackScope.Enter();
         try
         {
             if (Callbacks.UnhandledException is { } handler)

@@ -50,6 +50,7 @@ internal sealed class ServerSettings
     {
         _values = values;
         int threads = (int)Number("num_threads", DefaultThreads, 1, MaxThreads);
+        Threads = threads;
 
         // What WebSockets may not take: threads for plain HTTP, and for telling a client that the server is full.
         int reserve = threads == 1 ? 0 : Math.Min(threads - 1, Math.Max(2, threads / 10));
@@ -65,6 +66,9 @@ internal sealed class ServerSettings
         Session = ReadSession();
         NativeOptions = ToNative();
     }
+
+    /// <summary>How many threads serve connections.</summary>
+    public int Threads { get; }
 
     /// <summary>How many WebSockets may be open at once.</summary>
     public int MaxConnections { get; }

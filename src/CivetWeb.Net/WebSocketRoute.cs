@@ -1,5 +1,3 @@
-using CivetWeb.Net.Interop;
-
 namespace CivetWeb.Net;
 
 /// <summary>What one SetWebSocketHandler call has set; immutable, kept alive by the connections it serves.</summary>
@@ -18,7 +16,4 @@ internal sealed class WebSocketRoute
     public object? UserData { get; init; }
 
     public string[] Subprotocols { get; init; } = [];
-
-    /// <summary>The same names in native memory, owned by the server; null without any.</summary>
-    public NativeStrings? NativeSubprotocols { get; init; }
 }

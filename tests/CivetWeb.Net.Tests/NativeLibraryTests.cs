@@ -99,6 +99,15 @@ public sealed class NativeLibraryTests
     public async Task An_empty_variable_is_none() =>
         Assert.That(await LibrariesOfRunningServer(""), Does.Contain(Path.Combine(Path.GetDirectoryName(Repository.EchoServer)!, "libcivetweb_net.so")));
 
+    [TestCase("before")]
+    [TestCase("after")]
+    public async Task A_program_may_have_a_resolver_of_its_own(string when)
+    {
+        using EchoServerProcess process = await EchoServerProcess.RunCommandAsync(TestProgram.ResolverCommand(when));
+        Assert.That(process.Errors, Is.Empty);
+        Assert.That(string.Join("\n", process.Lines), Is.EqualTo("works"));
+    }
+
     /// <summary>What a server that has started has in its memory.</summary>
     private static async Task<string> LibrariesOfRunningServer(string library)
     {

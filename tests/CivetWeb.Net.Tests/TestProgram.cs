@@ -1,4 +1,6 @@
 using System;
+using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Threading.Tasks;
 
 namespace CivetWeb.Net.Tests;
@@ -15,6 +17,13 @@ internal static class TestProgram
     /// <summary>What to run for a server that says how many leaders it has.</summary>
     public static string[] LeadersCommand() => Command("leaders");
 
+    /// <summary>What to run for servers that are started again and again, one after the other.</summary>
+    public static string[] StartsCommand(Api api, int threads, int times) =>
+        Command("starts", api.ToString(), threads.ToString(CultureInfo.InvariantCulture), times.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>What to run for a program that sets a resolver of its own, before or after its first server.</summary>
+    public static string[] ResolverCommand(string when) => Command("resolver", when);
+
     private static async Task<int> Main(string[] args)
     {
         const int UsageError = 2;
@@ -27,6 +36,12 @@ internal static class TestProgram
                 return 0;
             case ["leaders"]:
                 await CountLeadersAsync();
+                return 0;
+            case ["starts", string api, string threads, string times]:
+                await StartAsync(Enum.Parse<Api>(api), int.Parse(threads, CultureInfo.InvariantCulture), int.Parse(times, CultureInfo.InvariantCulture));
+                return 0;
+            case ["resolver", string when]:
+                StartWithResolver(when);
                 return 0;
             default:
                 return UsageError;
@@ -59,6 +74,62 @@ internal static class TestProgram
         }
 
         Console.WriteLine($"{ProcFs.Leaders} leaders");
+    }
+
+    private static void StartWithResolver(string when)
+    {
+        if (when == "after")
+        {
+            Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0", "num_threads", "2"]).Dispose();
+        }
+
+        NativeLibrary.SetDllImportResolver(typeof(Http).Assembly, (_, _, _) => 0);
+        Http.StartServer(_ => 0, ["listening_ports", "127.0.0.1:0", "num_threads", "2"]).Dispose();
+        Console.WriteLine("works");
+    }
+
+    // A line for each start: "works", or what the exception says.
+    private static async Task StartAsync(Api api, int threads, int times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            try
+            {
+                if (api == Api.Callbacks)
+                {
+                    using Context context = Http.StartServer(
+                        c => Http.Print(c, "HTTP/1.0 200 OK\r\n\r\nanswer") > 0 ? 200 : 500,
+                        ["listening_ports", "127.0.0.1:0", "num_threads", threads.ToString(CultureInfo.InvariantCulture)]);
+                    IsAnswered(context.Port);
+                }
+                else
+                {
+                    var options = new CivetWebServerOptions { MaxConnections = threads - 1, ReservedHttpThreads = 1, Listen = { "http://127.0.0.1:0" } };
+                    await using var server = new CivetWebServer(options);
+                    server.MapGet("/", async (_, response) =>
+                    {
+                        await Task.Yield();
+                        response.WriteText("answer");
+                    });
+                    await server.StartAsync();
+                    IsAnswered(server.EndPoints[0].Uri.Port);
+                }
+
+                Console.WriteLine("works");
+            }
+            catch (CivetWebException e)
+            {
+                Console.WriteLine(e.Message);
+            }
+        }
+    }
+
+    private static void IsAnswered(int port)
+    {
+        if (!RawClient.Exchange(port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").EndsWith("answer", StringComparison.Ordinal))
+        {
+            throw new InvalidOperationException("The server does not answer.");
+        }
     }
 
     private static string[] Command(string name, params string[] arguments) => ["dotnet", typeof(TestProgram).Assembly.Location, name, .. arguments];

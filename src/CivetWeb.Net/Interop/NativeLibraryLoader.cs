@@ -24,6 +24,7 @@ internal static unsafe class NativeLibraryLoader
 
     private static readonly object Gate = new();
     private static bool s_resolverSet;
+    private static bool s_isResolvedByProgram;
     private static bool s_ready;
     private static nint s_overridden;
 
@@ -43,12 +44,7 @@ internal static unsafe class NativeLibraryLoader
                 return;
             }
 
-            if (!s_resolverSet)
-            {
-                NativeLibrary.SetDllImportResolver(typeof(NativeLibraryLoader).Assembly, Resolve);
-                s_resolverSet = true;
-            }
-
+            SetResolver();
             Check();
             if (CwnMethods.cwn_init(0) == 0)
             {
@@ -77,6 +73,29 @@ internal static unsafe class NativeLibraryLoader
         }
     }
 
+    /// <summary>
+    /// An assembly has one resolver, and the program may want to be it: ours is set only where a file has been named, and
+    /// leaves the place to one that is there before.
+    /// </summary>
+    private static void SetResolver()
+    {
+        if (s_resolverSet || OverridePath is not { Length: > 0 })
+        {
+            return;
+        }
+
+        try
+        {
+            NativeLibrary.SetDllImportResolver(typeof(NativeLibraryLoader).Assembly, Resolve);
+        }
+        catch (InvalidOperationException)
+        {
+            s_isResolvedByProgram = true;
+        }
+
+        s_resolverSet = true;
+    }
+
     private static string? OverridePath =>
         Environment.GetEnvironmentVariable(EnvironmentVariable) is { Length: > 0 } path
             ? path
@@ -99,7 +118,9 @@ internal static unsafe class NativeLibraryLoader
 
     private static void Check()
     {
-        string what = OverridePath is { Length: > 0 } path
+        string what = s_isResolvedByProgram
+            ? "that the program's own resolver (NativeLibrary.SetDllImportResolver) has given"
+            : OverridePath is { Length: > 0 } path
             ? $"'{path}' (named by {EnvironmentVariable} or the AppContext value {AppContextName})"
             : $"'{FileName}'";
         uint abi;

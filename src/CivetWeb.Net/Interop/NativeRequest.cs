@@ -102,6 +102,8 @@ internal static unsafe class NativeRequest
         }
     }
 
+    public static bool IsClientGone(nint connection) => CwnMethods.cwn_client_is_gone((mg_connection*)connection) != 0;
+
     public static bool CanKeepAlive(nint connection) => CwnMethods.cwn_can_keep_alive((mg_connection*)connection) != 0;
 
     /// <summary>Receives the PROXY header the peer must send; false when the connection ends for want of it.</summary>

@@ -13,12 +13,14 @@ namespace CivetWeb.Net.Interop;
 internal sealed unsafe class NativeServer
 {
     private readonly nint _owner;
+    private readonly int _threads;
     private mg_context* _context;
 
-    private NativeServer(nint owner, mg_context* context)
+    private NativeServer(nint owner, mg_context* context, int threads)
     {
         _owner = owner;
         _context = context;
+        _threads = threads;
         Ports = ReadPorts(context);
     }
 
@@ -28,16 +30,16 @@ internal sealed unsafe class NativeServer
     /// <summary>Starts a server whose callbacks go to <paramref name="owner"/>.</summary>
     /// <param name="owner">Receives every callback until <see cref="Stop"/> has returned.</param>
     /// <param name="callbacks">Which of CivetWeb's callbacks are wanted.</param>
-    /// <param name="options">CivetWeb's option names and values.</param>
+    /// <param name="settings">CivetWeb's options, and how many threads they mean.</param>
     /// <param name="startLog">What CivetWeb has logged since the start began: the reason of a failure is only there.</param>
-    public static NativeServer Start(
-        Context owner, Callbacks callbacks, IReadOnlyList<KeyValuePair<string, string>> options, Func<string> startLog)
+    /// <exception cref="CivetWebException">CivetWeb could not start, or not with all threads it needs; nothing is left open.</exception>
+    public static NativeServer Start(Context owner, Callbacks callbacks, ServerSettings settings, Func<string> startLog)
     {
         // mg_start overwrites the thread-local data of the thread that calls it; inside a callback of another server
         // that thread still needs it.
         if (!CallbackScope.IsActive)
         {
-            return StartHere(owner, callbacks, options, startLog);
+            return StartHere(owner, callbacks, settings, startLog);
         }
 
         NativeServer? server = null;
@@ -46,18 +48,29 @@ internal sealed unsafe class NativeServer
         {
             try
             {
-                server = StartHere(owner, callbacks, options, startLog);
+                server = StartHere(owner, callbacks, settings, startLog);
             }
             catch (Exception e)
             {
                 failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
             }
         });
-        thread.Start();
+        try
+        {
+            thread.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            throw ThreadLimits.TooFew(settings.Threads + 2, 0); // the master thread, and this one
+        }
+
         thread.Join();
         failure?.Throw();
         return server!;
     }
+
+    /// <summary>Whether clients wait for a thread. Not while <see cref="Stop"/> runs.</summary>
+    public bool HasWaitingClients => _context != null && CwnMethods.cwn_clients_wait(_context) != 0;
 
     /// <summary>mg_stop: returns when the last callback has. Once, never from a callback.</summary>
     public void Stop()
@@ -69,15 +82,19 @@ internal sealed unsafe class NativeServer
         }
 
         _context = null;
-        NativeMethods.mg_stop(context);
+        CwnMethods.cwn_stop(context);
         Pin.Free(_owner);
+        ThreadLimits.Release(_threads);
     }
 
-    private static NativeServer StartHere(
-        Context owner, Callbacks callbacks, IReadOnlyList<KeyValuePair<string, string>> options, Func<string> startLog)
+    private static NativeServer StartHere(Context owner, Callbacks callbacks, ServerSettings settings, Func<string> startLog)
     {
         const int ErrorTextSize = 1024;
+        IReadOnlyList<KeyValuePair<string, string>> options = settings.NativeOptions;
+        int threads = settings.Threads + 1; // and CivetWeb's master, which accepts
+        ThreadLimits.Reserve(threads);
         nint handle = Pin.Create(owner);
+        NativeServer? started = null;
         var strings = new List<nint>();
         mg_context* context = null;
         try
@@ -105,10 +122,14 @@ internal sealed unsafe class NativeServer
             context = NativeMethods.mg_start2(&init, &error);
             if (context == null)
             {
-                throw Failure(error.code, NativeText.FromPointer(text) ?? "", startLog());
+                string reason = NativeText.FromPointer(text) ?? "";
+                throw reason.StartsWith("Cannot create first worker thread", StringComparison.Ordinal)
+                    ? ThreadLimits.TooFew(threads, 0)
+                    : Failure(error.code, reason, startLog());
             }
 
-            return new NativeServer(handle, context);
+            CheckThreads(context, threads);
+            return started = new NativeServer(handle, context, threads);
         }
         finally
         {
@@ -118,10 +139,34 @@ internal sealed unsafe class NativeServer
                 NativeMemory.Free((void*)pointer);
             }
 
-            if (context == null)
+            if (started is null)
             {
+                if (context != null)
+                {
+                    CwnMethods.cwn_stop(context);
+                }
+
                 Pin.Free(handle);
+                ThreadLimits.Release(threads);
             }
+        }
+    }
+
+    /// <summary>mg_start2 makes do with fewer threads than it was told to have, even with none that accepts.</summary>
+    private static void CheckThreads(mg_context* context, int threads)
+    {
+        int had = (int)CwnMethods.cwn_context_threads(context);
+        if (had < threads)
+        {
+            throw ThreadLimits.TooFew(threads, had);
+        }
+
+        // Without these .NET ends the process as soon as it needs one.
+        int more = ThreadLimits.Headroom;
+        had += (int)CwnMethods.cwn_try_threads((uint)more);
+        if (had < threads + more)
+        {
+            throw ThreadLimits.TooFew(threads + more, had);
         }
     }
 

@@ -354,25 +354,34 @@ internal static unsafe class Trampolines
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void ConnectionClose(mg_connection* connection)
     {
+        // Null after a failed TLS handshake: such a connection was never initialised.
+        void* data = NativeMethods.mg_get_user_connection_data(connection);
+        if (data == null)
+        {
+            return;
+        }
+
         try
         {
-            // Null after a failed TLS handshake: such a connection was never initialised.
-            void* data = NativeMethods.mg_get_user_connection_data(connection);
-            if (data == null)
-            {
-                return;
-            }
-
-            // The last callback with the data; CivetWeb forgets it right after.
             Connection? target = Target<Connection>(data);
-            Pin.Free((nint)data);
             t_closing = target;
-            target?.AnswerUnrouted((nint)connection);
-            target?.HandleConnectionClose();
+            try
+            {
+                target?.AnswerUnrouted((nint)connection);
+            }
+            finally
+            {
+                target?.HandleConnectionClose();
+            }
         }
         catch (Exception e)
         {
             ReportFrom(connection, e, nameof(ConnectionClose));
+        }
+        finally
+        {
+            // Not before: what is answered or logged here asks for the data once more. CivetWeb forgets it right after.
+            Pin.Free((nint)data);
         }
     }
 

@@ -9,12 +9,26 @@ public sealed partial class CivetWebServer
     /// <summary>How long handlers may go on when their connections have been cut.</summary>
     private const int GraceMilliseconds = 2_000;
 
+    /// <summary>On the keeper's thread.</summary>
     private void Stop(CancellationToken cancellationToken)
     {
         long began = Stopwatch.GetTimestamp();
         ServerLog.Stopping(Logger, WebSocketCount);
         long deadline = Environment.TickCount64 + (long)Math.Min(Options.ShutdownTimeout.TotalMilliseconds, int.MaxValue);
-        Cancel(_stopping);
+        try
+        {
+            Cancel(_stopping);
+            StopContext(deadline, cancellationToken);
+        }
+        finally
+        {
+            StopTls();
+        }
+
+        ServerLog.Stopped(Logger, Stopwatch.GetElapsedTime(began));
+    }
+
+    private void StopContext(long deadline, CancellationToken cancellationToken) =>
         _context!.Stop(
             Options.ShutdownTimeout,
             connections =>
@@ -33,9 +47,6 @@ public sealed partial class CivetWebServer
                 }
             },
             cancellationToken);
-        StopTls();
-        ServerLog.Stopped(Logger, Stopwatch.GetElapsedTime(began));
-    }
 
     private void Cancel(CancellationTokenSource source)
     {
@@ -53,20 +64,20 @@ public sealed partial class CivetWebServer
     /// <summary>Waits until no request, WebSockets included, is being handled; false when the time is over.</summary>
     private bool WaitForRequests(long deadline, CancellationToken hurry)
     {
-        lock (_requests)
+        while (true)
         {
-            while (_activeRequests > 0)
+            lock (_requests)
             {
                 long left = deadline - Environment.TickCount64;
-                if (left <= 0 || hurry.IsCancellationRequested)
+                if (_activeRequests == 0 || left <= 0 || hurry.IsCancellationRequested)
                 {
-                    return false;
+                    return _activeRequests == 0;
                 }
 
                 Monitor.Wait(_requests, (int)Math.Min(left, 100));
             }
 
-            return true;
+            Keeper.Look();
         }
     }
 }

@@ -3,7 +3,6 @@ using System.IO;
 using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
-using System.Threading.Tasks;
 
 namespace CivetWeb.Net;
 
@@ -33,6 +32,7 @@ public sealed partial class CivetWebServer
         Context? context = null;
         try
         {
+            _keeper = ServerKeeper.Start(() => _context?.HasWaitingClients ?? false);
             StartTls(options);
             context = StartNative(options, plan);
             ServerEndPoint[] endPoints = plan.ToEndPoints(context.Ports);
@@ -51,21 +51,13 @@ public sealed partial class CivetWebServer
         {
             // Without a context the requests that have waited are refused; so the failed server can be stopped.
             _ready.Set();
-            if (_context is null && context is not null)
-            {
-                // On a thread of its own: this one may be inside a handler of another server.
-                Task.Factory.StartNew(() => context.Stop(TimeSpan.Zero), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Wait();
-            }
-
             if (_context is null)
             {
+                // Not on this thread: it may be inside a handler of another server.
+                _keeper?.End(() => context?.Stop(TimeSpan.Zero)).Wait();
+                _keeper = null;
                 StopTls();
             }
-        }
-
-        foreach (ServerEndPoint endPoint in EndPoints)
-        {
-            ServerLog.Listening(Logger, endPoint.Uri);
         }
     }
 

@@ -22,7 +22,9 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     private readonly WebSocketUpgrade _webSockets;
     private readonly HttpPipeline _http;
     private Context? _context;
+    private ServerKeeper? _keeper; // while there is a context, and before
     private Task? _stopped;
+    private bool _isStarting; // under the lock
     private int _activeRequests;
 
     /// <summary>Creates a server; nothing is opened yet.</summary>
@@ -51,6 +53,12 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// <summary>Cancelled when a stopping server waits for handlers no longer.</summary>
     internal CancellationToken Abandoned => _abandoned.Token;
 
+    /// <summary>Cancelled when a stopping server has cut its connections.</summary>
+    internal CancellationToken Aborted => _aborted.Token;
+
+    /// <summary>There while requests are.</summary>
+    internal ServerKeeper Keeper => _keeper!;
+
     /// <summary>Opens the ports. When the task has completed, clients can connect.</summary>
     /// <remarks>After a failure nothing is left open, and the server can be started again.</remarks>
     /// <param name="cancellationToken">Looked at before anything is opened, not later.</param>
@@ -77,7 +85,20 @@ public sealed partial class CivetWebServer : IAsyncDisposable
             }
 
             _webSockets.Start();
-            Start();
+            _isStarting = true;
+            try
+            {
+                Start();
+            }
+            finally
+            {
+                _isStarting = false;
+            }
+        }
+
+        foreach (ServerEndPoint endPoint in EndPoints)
+        {
+            ServerLog.Listening(Logger, endPoint.Uri);
         }
 
         return Task.CompletedTask;
@@ -89,7 +110,10 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// </summary>
     /// <param name="cancellationToken">Ends the waiting: what is still open is cut at once.</param>
     /// <returns>Completes when the ports are closed and no handler runs on a thread of the server any more.</returns>
-    /// <exception cref="InvalidOperationException">Called on a thread of the server, inside a handler, for whose end it would have to wait.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// Called on a thread of the server, inside a handler, for whose end it would have to wait; by what is registered with
+    /// <see cref="Stopping"/> or a logger, while the server starts or stops.
+    /// </exception>
     public Task StopAsync(CancellationToken cancellationToken = default)
     {
         if (CallbackScope.IsActive)
@@ -100,8 +124,13 @@ public sealed partial class CivetWebServer : IAsyncDisposable
 
         lock (_gate)
         {
-            return _stopped ??= _context is null ? Task.CompletedTask : Task.Factory.StartNew(
-                () => Stop(cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            if (_isStarting || _keeper?.IsEndingHere == true)
+            {
+                throw new InvalidOperationException(
+                    "A server cannot be stopped by what it calls while it starts or stops, a logger or what is registered with Stopping: that would have to wait for itself.");
+            }
+
+            return _stopped ??= _context is null ? Task.CompletedTask : _keeper!.End(() => Stop(cancellationToken));
         }
     }
 
@@ -149,13 +178,20 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         }
 
         ServerRequest request = CreateRequest(connection);
-        int upgrade = connection.CheckUpgrade();
-        return upgrade switch
+        try
         {
-            0 => _http.Handle(request),
-            1 => _webSockets.Handle(request),
-            _ => upgrade,
-        };
+            int upgrade = connection.CheckUpgrade();
+            return upgrade switch
+            {
+                0 => _http.Handle(request),
+                1 => _webSockets.Handle(request),
+                _ => upgrade,
+            };
+        }
+        finally
+        {
+            request.End();
+        }
     }
 
     private ServerRequest CreateRequest(Connection connection)
@@ -164,7 +200,6 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         {
             LocalEndPoint = connection.LocalEndPoint,
             ClientCertificate = _tls?.ReadClientCertificate(connection),
-            Aborted = _aborted.Token,
         };
     }
 }

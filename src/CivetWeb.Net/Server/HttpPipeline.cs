@@ -65,6 +65,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
         var thread = new RequestThread();
         var response = new ServerResponse(request, thread);
         request.Attach(thread, response);
+        server.Keeper.Add(request);
         try
         {
             Answer(request, response);
@@ -73,10 +74,18 @@ internal sealed class HttpPipeline(CivetWebServer server)
         catch (AbandonedException)
         {
             response.Writer.Fail();
-            server.ReportException(new TimeoutException("A handler had to be left behind: it has not ended while the server was being stopped."), request.Path);
+            if (request.IsClientGone)
+            {
+                ServerLog.RequestAborted(server.Logger, request.Method, request.Path, request.Info.RemoteAddress);
+            }
+            else
+            {
+                server.ReportException(new TimeoutException("A handler had to be left behind: it has not ended while the server was being stopped."), request.Path);
+            }
         }
         finally
         {
+            server.Keeper.Remove(request);
             thread.End();
         }
 
@@ -93,7 +102,12 @@ internal sealed class HttpPipeline(CivetWebServer server)
         }
         catch (Exception e) when (e is not AbandonedException)
         {
-            if (request.ReceivedBody.IsLost)
+            if (response.Writer.HasEndedEarly)
+            {
+                return; // the client has all there is
+            }
+
+            if (request.ReceivedBody.IsLost || (request.IsClientGone && e is OperationCanceledException))
             {
                 response.Writer.Fail();
             }
@@ -287,6 +301,6 @@ internal sealed class HttpPipeline(CivetWebServer server)
         task.GetAwaiter().GetResult();
     }
 
-    /// <summary>The server stops and a handler does not.</summary>
+    /// <summary>The server stops or the client is gone, and the handler goes on.</summary>
     private sealed class AbandonedException : Exception;
 }

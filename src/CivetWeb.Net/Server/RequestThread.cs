@@ -11,7 +11,8 @@ namespace CivetWeb.Net;
 /// </summary>
 /// <remarks>
 /// States: running (the handler is on this thread; another thread's I/O is done by that thread itself) → waiting (for the
-/// handler's task; does the I/O of others) → running again for the next handler → over (every call throws).
+/// handler's task; does the I/O of others) → running again for the next handler → over (every call throws). Given back: it waits for no
+/// handler any more; who is gone needs no answer.
 /// </remarks>
 internal sealed class RequestThread
 {
@@ -19,6 +20,7 @@ internal sealed class RequestThread
     private readonly Queue<Work> _work = [];
     private readonly int _id = Environment.CurrentManagedThreadId;
     private bool _waiting;
+    private bool _isGivenBack;
     private bool _over;
 
     /// <summary>Does it here and now if this is the thread or it is busy, else there.</summary>
@@ -48,6 +50,16 @@ internal sealed class RequestThread
         return posted is null ? work() : posted.Done.Task.GetAwaiter().GetResult();
     }
 
+    /// <summary>Ends the waiting for handlers: others need the thread.</summary>
+    public void GiveBack()
+    {
+        lock (_gate)
+        {
+            _isGivenBack = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
     /// <summary>Works for others until the task has completed; false when it was given up first.</summary>
     public bool WaitFor(Task task, CancellationToken abandoned)
     {
@@ -70,12 +82,12 @@ internal sealed class RequestThread
             Work? work;
             lock (_gate)
             {
-                while (!_work.TryDequeue(out work) && !task.IsCompleted && !abandoned.IsCancellationRequested)
+                while (!_work.TryDequeue(out work) && !task.IsCompleted && !abandoned.IsCancellationRequested && !_isGivenBack)
                 {
                     Monitor.Wait(_gate);
                 }
 
-                if (work is null || abandoned.IsCancellationRequested)
+                if (work is null || abandoned.IsCancellationRequested || _isGivenBack)
                 {
                     _waiting = false;
                     work?.Refuse();

@@ -23,6 +23,7 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
     private long _length;
     private bool _chunked;
     private bool _complete;
+    private int _unseen; // bytes of a body that nobody gets, since the client was looked for
 
     public long? DeclaredLength { get; set; }
 
@@ -30,6 +31,9 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
 
     /// <summary>Whether the client cannot be answered any more.</summary>
     public bool HasFailed { get; private set; }
+
+    /// <summary>Whether the handler has been told that nobody receives what it goes on to write: the client has all it gets.</summary>
+    public bool HasEndedEarly { get; private set; }
 
     /// <summary>What the client was told.</summary>
     public bool KeepsAlive { get; private set; }
@@ -53,7 +57,11 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
         }
 
         Count(data.Length);
-        if (!Discards)
+        if (Discards)
+        {
+            Discard(data.Length);
+        }
+        else
         {
             Append(data);
         }
@@ -87,6 +95,11 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
     public int Flush()
     {
         ThrowIfFailed();
+        if (HasStarted && Discards)
+        {
+            EndEarly();
+        }
+
         if (!HasStarted || _buffered > 0)
         {
             Send(isLast: false);
@@ -99,7 +112,7 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
     /// <exception cref="InvalidOperationException">The body is shorter than was declared.</exception>
     public void Complete()
     {
-        if (_complete || HasFailed)
+        if (_complete || HasFailed || HasEndedEarly)
         {
             return;
         }
@@ -190,6 +203,34 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
         }
 
         _length += size;
+    }
+
+    /// <summary>No send will fail for want of a client: a handler that writes without end has to be told in another way.</summary>
+    private void Discard(int size)
+    {
+        _unseen = (int)Math.Min((long)_unseen + size, int.MaxValue);
+        if (_unseen < GatherSize)
+        {
+            return;
+        }
+
+        _unseen = 0;
+        if (HasStarted)
+        {
+            EndEarly();
+        }
+
+        if (request.IsClientGone)
+        {
+            Fail();
+            ThrowIfFailed();
+        }
+    }
+
+    private void EndEarly()
+    {
+        HasEndedEarly = true;
+        throw new IOException("The response has no body, and its head has been sent: nobody receives what is written now.");
     }
 
     private void Append(ReadOnlySpan<byte> data)

@@ -131,6 +131,9 @@ public sealed partial class ServerRequest
         }
     }
 
+    /// <summary>Takes the connection's thread from a handler that only awaits.</summary>
+    internal void GiveThreadBack() => _thread?.GiveBack();
+
     /// <summary>The request is to be answered by a handler on this thread.</summary>
     internal void Attach(RequestThread thread, ServerResponse response)
     {

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
@@ -8,11 +9,17 @@ namespace CivetWeb.Net;
 
 /// <summary>An HTTP request to a <see cref="CivetWebServer"/>, be it for a page or for a WebSocket.</summary>
 /// <remarks>What it says of the head of the request can be read at any time, from any thread, even when it is over.</remarks>
+[SuppressMessage("Design", "CA1001", Justification = "The token must stay usable for whoever has kept it; without a timer there is nothing to dispose of.")]
 public sealed partial class ServerRequest
 {
     private readonly RequestInfo _info;
     private RequestVariableCollection? _query;
     private RequestCookies? _cookies;
+    private readonly Lock _abortGate = new();
+    private CancellationTokenSource? _aborted; // made when somebody asks for it
+    private CancellationTokenRegistration _serverAborted;
+    private bool _isClientGone;
+    private bool _isOver;
 
     internal ServerRequest(CivetWebServer server, Connection connection, RequestInfo info)
     {
@@ -74,14 +81,82 @@ public sealed partial class ServerRequest
     public IDictionary<object, object?> Items => _items ??= new Dictionary<object, object?>();
 
     /// <summary>
-    /// Cancelled when a stopping server has waited long enough. That the client is gone shows when its body is read or the
-    /// response is written (<see cref="System.IO.IOException"/>).
+    /// Cancelled when nobody waits for the answer any more: the client has gone, or has finished sending, which looks the same; or a stopping
+    /// server has waited long enough. A client that has only finished sending can still be answered. It is noticed within a moment while a page is made
+    /// or <see cref="WebSocketEndpointOptions.OnHandshake"/> runs; an open WebSocket has <see cref="ServerWebSocketContext.Aborted"/>.
     /// </summary>
-    public CancellationToken Aborted { get; internal init; }
+    public CancellationToken Aborted
+    {
+        get
+        {
+            lock (_abortGate)
+            {
+                if (_aborted is null)
+                {
+                    _aborted = new CancellationTokenSource();
+                    if (_isClientGone)
+                    {
+                        _aborted.Cancel(); // nobody can have registered anything yet
+                    }
+                    else if (!_isOver)
+                    {
+                        _serverAborted = Server.Aborted.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _aborted);
+                    }
+                }
+
+                return _aborted.Token;
+            }
+        }
+    }
 
     internal Connection Connection { get; }
+
+    /// <summary>The keeper's, under its lock.</summary>
+    internal int KeeperIndex { get; set; }
+
+    /// <summary>Whether the client has been seen to be gone, while the request was handled.</summary>
+    internal bool IsClientGone => Volatile.Read(ref _isClientGone);
 
     internal RequestInfo Info => _info;
 
     private Dictionary<object, object?>? _items;
+
+    /// <summary>The client has gone while the request is handled.</summary>
+    internal void LoseClient()
+    {
+        CancellationTokenSource? aborted;
+        lock (_abortGate)
+        {
+            _isClientGone = true;
+            aborted = _isOver ? null : _aborted;
+        }
+
+        if (aborted is not null)
+        {
+            // What is registered may take its time; the keeper has others to look at.
+            ThreadPool.UnsafeQueueUserWorkItem(static work => work.Request.Cancel(work.Source), (Request: this, Source: aborted), preferLocal: false);
+        }
+    }
+
+    /// <summary>It has been answered: the token means nothing any more.</summary>
+    internal void End()
+    {
+        lock (_abortGate)
+        {
+            _isOver = true;
+            _serverAborted.Unregister();
+        }
+    }
+
+    private void Cancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            Server.ReportException(e, "code that is registered with a request's Aborted");
+        }
+    }
 }

@@ -121,9 +121,17 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
         finally
         {
-            Connection.Attach(null);
-            _webSocket.EndGently();
-            _stream.EndSession();
+            // The session must be over before its turn handler's pin is freed, whatever fails before.
+            try
+            {
+                Connection.Attach(null);
+                _webSocket.EndGently();
+            }
+            finally
+            {
+                _stream.EndSession();
+            }
+
             Cancel();
             LogEnd();
         }

@@ -77,7 +77,7 @@ public sealed partial class WebSocketHandshake
 
     /// <summary>
     /// Cancelled when the answer is not waited for any more: <see cref="WebSocketEndpointOptions.HandshakeTimeout"/> is
-    /// over, or the server stops.
+    /// over, the client has gone, or the server stops.
     /// </summary>
     public CancellationToken Aborted { get; }
 

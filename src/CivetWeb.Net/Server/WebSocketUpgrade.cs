@@ -164,7 +164,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         using (var over = CancellationTokenSource.CreateLinkedTokenSource(request.Aborted, server.Stopping))
         {
             handshake = new WebSocketHandshake(request, Subprotocols.Choose(request.Info, settings.Subprotocols), over.Token);
-            refused = settings.OnHandshake is null ? 0 : Ask(handshake, settings.OnHandshake, settings.HandshakeTimeout, over);
+            refused = settings.OnHandshake is null ? 0 : AskWatched(handshake, settings.OnHandshake, settings.HandshakeTimeout, over);
             handshake.End();
         }
 
@@ -182,6 +182,32 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         return IsStopping(request.Connection)
             ? RefuseWhileStopping(request)
             : ServerWebSocket.Run(handshake, endpoint, WebSocketHandshakeAnswer.Headers(handshake, deflate), deflate?.Options);
+    }
+
+    /// <summary>As <see cref="Ask"/>, while it is noticed when the client goes.</summary>
+    private int AskWatched(WebSocketHandshake handshake, Func<WebSocketHandshake, Task> ask, TimeSpan timeout, CancellationTokenSource over)
+    {
+        server.Keeper.Add(handshake.Request);
+        try
+        {
+            return Ask(handshake, ask, timeout, over);
+        }
+        finally
+        {
+            server.Keeper.Remove(handshake.Request);
+        }
+    }
+
+    /// <summary>Nobody waits for the answer any more.</summary>
+    private static int End(ServerRequest request)
+    {
+        if (!request.IsClientGone)
+        {
+            return RefuseWhileStopping(request);
+        }
+
+        ServerLog.RequestAborted(request.Server.Logger, request.Method, request.Path, request.Info.RemoteAddress);
+        return request.Connection.Refuse(503, null, "The client has gone.\n");
     }
 
     /// <summary>0 when the application has answered in time; the status of the refusal otherwise.</summary>
@@ -202,7 +228,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
                     TaskScheduler.Default);
                 if (over.IsCancellationRequested)
                 {
-                    return RefuseWhileStopping(handshake.Request);
+                    return End(handshake.Request);
                 }
 
                 over.Cancel();
@@ -215,7 +241,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         }
         catch (OperationCanceledException) when (over.IsCancellationRequested)
         {
-            return RefuseWhileStopping(handshake.Request);
+            return End(handshake.Request);
         }
         catch (Exception e)
         {
