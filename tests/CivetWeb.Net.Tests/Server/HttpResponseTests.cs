@@ -427,43 +427,6 @@ internal sealed partial class HttpResponseTests
         Assert.That(server.Log.Errors, Is.Empty); // clients that vanish are no errors
     }
 
-    /// <summary>A few bytes now and then do not begin the time-out of a write anew.</summary>
-    [Test]
-    public async Task A_client_that_reads_a_few_bytes_at_a_time_loses_its_connection()
-    {
-        const int Size = 64 * 1024 * 1024;
-        var ended = new TaskCompletionSource<Exception?>();
-        await using RunningServer server = await RunningServer.StartAsync(
-            server => server.MapGet("/", (_, response) =>
-            {
-                try
-                {
-                    response.Write(new byte[Size]);
-                    ended.SetResult(null);
-                }
-                catch (IOException e)
-                {
-                    ended.SetResult(e);
-                    throw;
-                }
-            }),
-            options => options.ResponseTimeout = TimeSpan.FromMilliseconds(500));
-        using var client = new RawClient(server.Port);
-        client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-
-        // With 4 KiB every 10 ms all of it would take minutes; until then each read is a reason to wait on.
-        byte[] few = new byte[4096];
-        int reads = 0;
-        for (; !ended.Task.IsCompleted && reads < 3000; reads++)
-        {
-            client.Socket.Receive(few);
-            await Task.WhenAny(ended.Task, Task.Delay(10));
-        }
-
-        Assert.That(ended.Task.IsCompleted, Is.True, $"the write goes on after {reads} reads");
-        Assert.That(await ended.Task, Is.InstanceOf<IOException>());
-    }
-
     private static byte[] Bytes(int count)
     {
         byte[] bytes = new byte[count];
