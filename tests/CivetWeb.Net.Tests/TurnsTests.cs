@@ -208,7 +208,7 @@ public sealed class TurnsTests
     public async Task There_are_as_many_leaders_as_the_program_may_use_processors()
     {
         using var program = new LineProcess(["env", "DOTNET_PROCESSOR_COUNT=3", .. TestProgram.LeadersCommand()]);
-        Assert.That(await program.FinishAsync(TestServer.Patience), Is.EqualTo(new[] { "3 leaders" }));
+        Assert.That(await program.FinishAsync(TestServer.Patience), Is.EqualTo((string[])["3 leaders"]));
     }
 
     [Test]
