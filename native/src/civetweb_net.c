@@ -46,6 +46,7 @@ cwn_dlopen(const char *name, int mode)
 #include "utf8.c"
 #include "frame_reader.c"
 #include "session.c"
+#include "sender.c"
 #include "held.c"
 #include "leaders.c"
 #include "session_loop.c"

@@ -25,7 +25,9 @@ enum { CWN_MAX_HEADER = 14,
 	   /* what is reserved for a message before any of it has arrived */
 	   CWN_FIRST_RESERVE = 64 * 1024,
 	   /* a larger message buffer is given back after the message */
-	   CWN_KEEP_MESSAGE = 256 * 1024 };
+	   CWN_KEEP_MESSAGE = 256 * 1024,
+	   /* A message may have empty fragments; one that has nothing else, for ever, may not be. */
+	   CWN_MAX_EMPTY_FRAGMENTS = 1024 };
 
 typedef enum cwn_event_kind {
 	CWN_NEED_BYTES,
@@ -58,6 +60,7 @@ typedef struct cwn_reader {
 
 	/* the message being gathered; opcode 0 when there is none */
 	int message_opcode;
+	unsigned empty_fragments; /* one after the other, up to here */
 	cwn_utf8 utf8;
 	unsigned char *message;
 	size_t message_size, message_capacity;
@@ -289,6 +292,10 @@ cwn_reader_check_length(cwn_reader *reader, const unsigned char *p, uint64_t pay
 	    || ((field == 127) && (payload <= 0xFFFF))) {
 		return cwn_reader_fail(reader, 1002, "length not in its shortest form");
 	}
+	if (((p[0] & 0x8F) < CWN_OPCODE_CLOSE) && (payload == 0)
+	    && (reader->empty_fragments == CWN_MAX_EMPTY_FRAGMENTS)) {
+		return cwn_reader_fail(reader, 1008, "too many empty fragments");
+	}
 	if (((p[0] & 0x0F) < CWN_OPCODE_CLOSE)
 	    && (payload > (uint64_t)reader->max_message_size - gathered)) {
 		return cwn_reader_fail(reader, 1009, "message too big");
@@ -328,6 +335,8 @@ cwn_reader_begin_frame(cwn_reader *reader)
 	if (reader->opcode >= CWN_OPCODE_CLOSE) {
 		reader->in_place = true;
 	} else {
+		reader->empty_fragments =
+		    (reader->fin || (reader->frame_size > 0)) ? 0 : reader->empty_fragments + 1;
 		reader->in_place = reader->fin && (reader->message_opcode == 0)
 		                   && (reader->frame_size <= reader->capacity);
 		if (reader->opcode != CWN_OPCODE_CONTINUATION) {

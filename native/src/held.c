@@ -51,13 +51,10 @@ cwn_held_send(cwn_session *session)
 {
 	/* Whoever sends just now sends that too. */
 	if (pthread_mutex_trylock(&session->send_lock) == 0) {
-		if (session->attached) {
-			cwn_session_try_queue(session);
-			if (atomic_load(&session->queued) == 0) {
-				(void)cwn_session_try_output(session);
-			}
+		if (session->attached && (cwn_session_try_left(session) == 0)) {
+			cwn_sender_enlist(session); /* the peer does not take it at once */
 		}
-		pthread_mutex_unlock(&session->send_lock);
+		cwn_session_unlock_send(session);
 	}
 }
 

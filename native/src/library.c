@@ -58,6 +58,7 @@ cwn_init(unsigned features)
 			return 0;
 		}
 		cwn_held_prepare();
+		cwn_sender_prepare();
 		ready = true;
 	}
 	if ((features & (unsigned)MG_FEATURES_TLS) != 0) {

@@ -9,15 +9,18 @@
  * else may be called by any thread at any time. Four locks, always taken in
  * this order:
  *   send_lock   whole frames, one after the other; held while a frame waits for
- *               a slow peer (bounded by send_timeout_ms)
+ *               a slow peer (bounded by send_timeout_ms). Left with
+ *               cwn_session_unlock_send
  *   queue_lock  short: frames posted, not sent yet
  *   state_lock  short: the socket is still ours; closing asked for
  *   tls_lock    short: OpenSSL must not read and write one SSL at once
  *
  * Two ways to send. cwn_session_send waits for a slow peer. cwn_session_post
  * never waits: what the socket does not take at once stays in a bounded queue
- * that the session's own thread empties as the peer reads. Whoever sends a frame
- * sends the queue first, so frames leave in the order of the calls.
+ * that the session's own thread empties as the peer reads, or the sender (sender.c)
+ * while that thread is busy with the application. Frames leave in the order of the
+ * calls: output, where frames are gathered, is older than leaving, and that older
+ * than queue, because whoever sends a frame sends these first.
  *
  * States, and who moves them:
  *   open       frames go both ways
@@ -28,6 +31,10 @@
  */
 
 enum { CWN_OUTPUT_SIZE = 16 * 1024 };
+
+/* SSL_ctrl and SSL_CTX_ctrl; CivetWeb has no names for these. */
+#define CWN_SSL_CTRL_MODE 33
+#define CWN_SSL_MODE_RELEASE_BUFFERS 0x10L
 
 typedef struct cwn_seat cwn_seat; /* leaders.c */
 
@@ -71,7 +78,6 @@ struct cwn_session {
 	atomic_bool emptied; /* the last read has found nothing */
 	bool missed; /* a turn in which nobody read; whoever has the turn */
 	bool hung_up;
-	uint64_t stalled_at; /* since when the peer takes no output; 0: it does */
 	cwn_turn_handler turn;
 	void *turn_data;
 	cwn_seat *seat; /* NULL: no leader runs it */
@@ -81,7 +87,8 @@ struct cwn_session {
 	unsigned char *output;
 	size_t output_start; /* sent before it */
 	size_t output_size;
-	bool output_moved; /* the peer has taken some, whoever sent it */
+	size_t moved; /* what the peer has taken since stalled_at was set */
+	_Atomic uint64_t stalled_at; /* since when it takes nothing of what is left; 0: it does */
 	uint64_t close_deadline;
 	cwn_bytes leaving; /* taken from the queue, partly sent */
 
@@ -91,6 +98,11 @@ struct cwn_session {
 	atomic_size_t queued; /* bytes of queue and leaving together */
 	atomic_bool queue_watched; /* the own thread waits for room already, or looks soon */
 
+	/* under cwn_sender.lock (sender.c) */
+	cwn_session *previous_enlisted, *next_enlisted;
+	bool enlisted, forgotten;
+	atomic_bool attended; /* the own thread polls the socket for what is left */
+
 	atomic_bool failed;
 	atomic_int requested_close; /* code, 0 = none */
 
@@ -99,6 +111,9 @@ struct cwn_session {
 };
 
 static atomic_llong cwn_sessions_alive;
+
+static void cwn_sender_enlist(cwn_session *session);
+static void cwn_sender_forget(cwn_session *session);
 
 /* The session this thread is running, if any: only its own output may wait. */
 static CWN_THREAD_LOCAL cwn_session *cwn_own_session;
@@ -127,6 +142,10 @@ cwn_session_create(struct mg_connection *conn, const cwn_session_options *option
 		return NULL;
 	}
 	cwn_socket_cork(conn->client.sock, 0);
+	if (conn->ssl != NULL) {
+		/* OpenSSL's 34 KB for each connection, most of which are idle. */
+		(void)SSL_ctrl(conn->ssl, CWN_SSL_CTRL_MODE, CWN_SSL_MODE_RELEASE_BUFFERS, NULL);
+	}
 	atomic_init(&session->references, 1);
 	session->options = *options;
 	pthread_mutex_init(&session->send_lock, NULL);
@@ -182,6 +201,7 @@ static void
 cwn_session_detach(cwn_session *session)
 {
 	cwn_held_leave(session);
+	cwn_sender_forget(session);
 	pthread_mutex_lock(&session->send_lock);
 	pthread_mutex_lock(&session->state_lock);
 	if (session->attached) {
@@ -194,7 +214,7 @@ cwn_session_detach(cwn_session *session)
 	pthread_mutex_unlock(&session->state_lock);
 	mg_free(session->output);
 	session->output = NULL;
-	session->output_size = 0;
+	session->output_start = session->output_size = 0;
 	cwn_bytes_free(&session->leaving);
 	pthread_mutex_lock(&session->queue_lock);
 	session->open_for_posts = false;
@@ -297,9 +317,6 @@ cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 		pthread_mutex_lock(&session->tls_lock);
 		n = cwn_ssl_send(session->ssl, parts[0].data, size);
 		pthread_mutex_unlock(&session->tls_lock);
-	}
-	if (n > 0) {
-		session->output_moved = true;
 	}
 	return n;
 }
@@ -407,6 +424,55 @@ cwn_session_wait_writable(cwn_session *session, uint64_t deadline)
  * now and then must not hold a thread for ever. */
 enum { CWN_PROGRESS = 4096 };
 
+/* So much has left. Under send_lock. */
+static void
+cwn_session_note_sent(cwn_session *session, size_t size)
+{
+	session->moved += size;
+	if (session->moved >= CWN_PROGRESS) {
+		session->moved = 0;
+		if (atomic_load(&session->stalled_at) != 0) {
+			atomic_store(&session->stalled_at, cwn_now_ms());
+		}
+	}
+}
+
+/* What is held for the peer, all together. Under send_lock. */
+static size_t
+cwn_session_left(cwn_session *session)
+{
+	return session->output_size - session->output_start + atomic_load(&session->queued);
+}
+
+/* An idle session keeps no buffers. */
+static void
+cwn_session_unlock_send(cwn_session *session)
+{
+	if (session->output_start == session->output_size) {
+		mg_free(session->output);
+		session->output = NULL;
+		session->output_start = session->output_size = 0;
+	}
+	if (cwn_session_left(session) == 0) {
+		session->moved = 0;
+		atomic_store(&session->stalled_at, 0);
+	}
+	pthread_mutex_unlock(&session->send_lock);
+}
+
+/* Aborts a session whose peer has not taken anything worth the name of what is left. */
+static bool
+cwn_session_cut_if_stalled(cwn_session *session)
+{
+	uint64_t stalled_at = atomic_load(&session->stalled_at);
+	uint32_t timeout = session->options.send_timeout_ms;
+	if ((stalled_at == 0) || (timeout == 0) || (cwn_now_ms() - stalled_at < timeout)) {
+		return false;
+	}
+	cwn_session_abort(session);
+	return true;
+}
+
 /* Sends all parts, or aborts the session: half a frame must be the last thing
  * a stream carries. send_timeout_ms is for a peer that takes nothing; one that
  * goes on reading gets it all, however large. Under send_lock. */
@@ -444,6 +510,7 @@ cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
 			return false;
 		}
 		if (n > 0) {
+			cwn_session_note_sent(session, (size_t)n);
 			progress += (size_t)n;
 			if (progress >= CWN_PROGRESS) {
 				progress = 0;
@@ -468,22 +535,15 @@ cwn_session_send_parts(cwn_session *session, cwn_part *parts, int count)
 static bool
 cwn_session_next_queued(cwn_session *session)
 {
-	cwn_bytes emptied;
 	if (session->leaving.start < session->leaving.end) {
 		return true;
 	}
 	if (atomic_load(&session->queued) == 0) {
 		return false;
 	}
-	/* The buffers change places, so that neither is allocated for each frame. */
-	if (session->leaving.capacity > CWN_OUTPUT_SIZE) {
-		cwn_bytes_free(&session->leaving);
-	}
 	pthread_mutex_lock(&session->queue_lock);
-	emptied = session->leaving;
-	emptied.start = emptied.end = 0;
 	session->leaving = session->queue;
-	session->queue = emptied;
+	memset(&session->queue, 0, sizeof(session->queue));
 	pthread_mutex_unlock(&session->queue_lock);
 	return session->leaving.start < session->leaving.end;
 }
@@ -492,97 +552,84 @@ static void
 cwn_session_queue_sent(cwn_session *session, size_t size)
 {
 	session->leaving.start += size;
+	if (session->leaving.start == session->leaving.end) {
+		cwn_bytes_free(&session->leaving);
+	}
 	atomic_fetch_sub(&session->queued, size);
 }
 
-/* Sends what was posted, waiting for the peer if it has to. Under send_lock. */
+/* Sends what was gathered, waiting for the peer if it has to. Under send_lock. */
+static bool
+cwn_session_flush_output(cwn_session *session)
+{
+	cwn_part part;
+	part.size = session->output_size - session->output_start;
+	if (part.size == 0) {
+		return true;
+	}
+	part.data = session->output + session->output_start;
+	session->output_start = session->output_size = 0;
+	return cwn_session_send_parts(session, &part, 1);
+}
+
+/* The same with what was posted. Under send_lock. */
 static bool
 cwn_session_send_queue(cwn_session *session)
 {
 	while (cwn_session_next_queued(session)) {
 		cwn_part part;
+		size_t size = session->leaving.end - session->leaving.start;
 		part.data = session->leaving.data + session->leaving.start;
-		part.size = session->leaving.end - session->leaving.start;
-		cwn_session_queue_sent(session, part.size);
+		part.size = size;
 		if (!cwn_session_send_parts(session, &part, 1)) {
 			return false;
 		}
+		cwn_session_queue_sent(session, size);
 	}
 	return true;
 }
 
-/* Sends of what was posted what the socket takes now. Under send_lock. */
-static void
-cwn_session_try_queue(cwn_session *session)
-{
-	while (!atomic_load(&session->failed) && cwn_session_next_queued(session)) {
-		cwn_part part;
-		int n;
-		part.data = session->leaving.data + session->leaving.start;
-		part.size = session->leaving.end - session->leaving.start;
-		n = cwn_session_try_send(session, &part, 1);
-		if (n == -2) {
-			cwn_session_abort(session);
-			break;
-		}
-		if (n == -1) {
-			break;
-		}
-		cwn_session_queue_sent(session, (size_t)n);
-	}
-}
-
-/* Sends of the output what the socket takes. 1: all; 0: some is left; -1: failed.
+/* Sends of what is left what the socket takes now. 1: all; 0: some is left; -1: failed.
  * Under send_lock. */
 static int
-cwn_session_try_output(cwn_session *session)
+cwn_session_try_left(cwn_session *session)
 {
-	while (session->output_start < session->output_size) {
+	while (!atomic_load(&session->failed)) {
+		bool gathered = session->output_start < session->output_size;
 		cwn_part part;
 		int n;
-		if (atomic_load(&session->failed)) {
-			return -1;
+		if (gathered) {
+			part.data = session->output + session->output_start;
+			part.size = session->output_size - session->output_start;
+		} else if (cwn_session_next_queued(session)) {
+			part.data = session->leaving.data + session->leaving.start;
+			part.size = session->leaving.end - session->leaving.start;
+		} else {
+			return 1;
 		}
-		part.data = session->output + session->output_start;
-		part.size = session->output_size - session->output_start;
 		n = cwn_session_try_send(session, &part, 1);
 		if (n == -1) {
+			if (atomic_load(&session->stalled_at) == 0) {
+				session->moved = 0;
+				atomic_store(&session->stalled_at, cwn_now_ms());
+			}
 			return 0;
 		}
 		if (n == -2) {
 			cwn_session_abort(session);
-			return -1;
+			break;
 		}
-		session->output_start += (size_t)n;
+		cwn_session_note_sent(session, (size_t)n);
+		if (gathered) {
+			session->output_start += (size_t)n;
+			if (session->output_start == session->output_size) {
+				session->output_start = session->output_size = 0;
+			}
+		} else {
+			cwn_session_queue_sent(session, (size_t)n);
+		}
 	}
-	session->output_start = session->output_size = 0;
-	return 1;
-}
-
-/* All of the output that is left, to be sent now. */
-static cwn_part
-cwn_session_take_output(cwn_session *session)
-{
-	cwn_part part;
-	part.data = session->output + session->output_start;
-	part.size = session->output_size - session->output_start;
-	session->output_start = session->output_size = 0;
-	return part;
-}
-
-/* Sends what was gathered, behind what was posted. Under send_lock. */
-static bool
-cwn_session_flush_locked(cwn_session *session)
-{
-	cwn_part part;
-	if (!cwn_session_send_queue(session)) {
-		return false;
-	}
-	if (session->output_size == 0) {
-		return true;
-	}
-	part = cwn_session_take_output(session);
-	return cwn_session_send_parts(session, &part, 1);
+	return -1;
 }
 
 static size_t
@@ -637,7 +684,7 @@ cwn_session_send_buffered(cwn_session *session,
 		data += n;
 		size -= n;
 		if ((session->output_size == CWN_OUTPUT_SIZE)
-		    && !cwn_session_flush_locked(session)) {
+		    && !cwn_session_flush_output(session)) {
 			return false;
 		}
 	}
@@ -656,7 +703,10 @@ cwn_session_send_frame(cwn_session *session,
 	cwn_part parts[CWN_MAX_PARTS];
 	int count = 0;
 
-	if (!cwn_session_send_queue(session)) {
+	/* What is older goes first. Not later, in the middle of this frame: others post
+	 * meanwhile. */
+	if ((atomic_load(&session->queued) > 0)
+	    && (!cwn_session_flush_output(session) || !cwn_session_send_queue(session))) {
 		return false;
 	}
 	if ((cwn_own_session == session) && session->gather
@@ -671,11 +721,13 @@ cwn_session_send_frame(cwn_session *session,
 	if (session->ssl != NULL) {
 		return cwn_session_send_buffered(session, header, header_size)
 		       && cwn_session_send_buffered(session, data, size)
-		       && cwn_session_flush_locked(session);
+		       && cwn_session_flush_output(session);
 	}
 
-	if (session->output_size > 0) {
-		parts[count++] = cwn_session_take_output(session);
+	if (session->output_start < session->output_size) {
+		parts[count].data = session->output + session->output_start;
+		parts[count++].size = session->output_size - session->output_start;
+		session->output_start = session->output_size = 0;
 	}
 	parts[count].data = header;
 	parts[count++].size = header_size;
@@ -708,7 +760,7 @@ cwn_session_send(cwn_session *session, int opcode, const char *data, size_t size
 		                              (const unsigned char *)data,
 		                              size);
 	}
-	pthread_mutex_unlock(&session->send_lock);
+	cwn_session_unlock_send(session);
 	return sent ? (int)size : -1;
 }
 
@@ -752,12 +804,16 @@ cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size
 	}
 
 	/* Usually the socket takes it at once. Somebody else sending, or a socket
-	 * that is full, leaves it to the session's own thread. */
+	 * that is full, leaves it to the session's own thread, and to the sender while
+	 * that is busy. */
 	if (pthread_mutex_trylock(&session->send_lock) == 0) {
 		if (session->attached) {
-			cwn_session_try_queue(session);
+			(void)cwn_session_try_left(session);
 		}
-		pthread_mutex_unlock(&session->send_lock);
+		cwn_session_unlock_send(session);
+	}
+	if (atomic_load(&session->queued) > 0) {
+		cwn_sender_enlist(session);
 	}
 	if ((atomic_load(&session->queued) > 0) && !atomic_load(&session->queue_watched)) {
 		pthread_mutex_lock(&session->state_lock);
@@ -781,8 +837,8 @@ cwn_session_flush(cwn_session *session)
 	session->gathered = false;
 	cwn_session_hold_ends(session);
 	pthread_mutex_lock(&session->send_lock);
-	ok = cwn_session_flush_locked(session);
-	pthread_mutex_unlock(&session->send_lock);
+	ok = cwn_session_flush_output(session);
+	cwn_session_unlock_send(session);
 	return ok;
 }
 
@@ -834,7 +890,7 @@ cwn_session_close(cwn_session *session,
 			cwn_wake_set(&session->wake);
 		}
 	}
-	pthread_mutex_unlock(&session->send_lock);
+	cwn_session_unlock_send(session);
 	return result;
 }
 

@@ -9,10 +9,10 @@ typedef struct cwn_loop {
 	bool receive_first;   /* more is likely there: do not poll before */
 	bool close_received;
 	bool ping_unanswered;
+	bool pings_over;
 	uint64_t progress_at; /* last sign of life worth the name */
 	size_t trickle;       /* bytes since then that were not */
 	uint64_t ping_at;
-	uint64_t queue_stalled_at; /* since when the peer takes no queued frame; 0: it does */
 	cwn_seat *seat; /* NULL: no leader runs it */
 	bool over;      /* a leader has seen the end */
 } cwn_loop;
@@ -29,7 +29,7 @@ static bool
 cwn_loop_is_busy(const cwn_loop *loop)
 {
 	cwn_session *session = loop->session;
-	return (loop->queue_stalled_at != 0) || (atomic_load(&session->queued) != 0)
+	return (atomic_load(&session->stalled_at) != 0) || (atomic_load(&session->queued) != 0)
 	       || atomic_load(&session->close_sent) || atomic_load(&session->failed)
 	       || (atomic_load(&session->requested_close) != 0);
 }
@@ -41,6 +41,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	cwn_session *session = loop->session;
 	struct mg_pollfd poller;
 	bool woken;
+	int result;
 	uint64_t keep_until = 0;
 	if (atomic_load(&session->close_sent)) {
 		/* No leader runs it any more: none need hear of what comes. */
@@ -59,10 +60,13 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	deadline = cwn_earlier(deadline, keep_until);
 	poller.fd = session->sock;
 	poller.events = POLLIN;
-	if (loop->queue_stalled_at != 0) {
+	if (atomic_load(&session->stalled_at) != 0) {
 		poller.events |= POLLOUT;
 	}
-	if (cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(deadline), &woken) == 0) {
+	atomic_store(&session->attended, true);
+	result = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(deadline), &woken);
+	atomic_store(&session->attended, false);
+	if (result == 0) {
 		return CWN_TIMED_OUT;
 	}
 	/* Input goes first: threads that wake this one all the time must not keep
@@ -218,31 +222,19 @@ cwn_loop_drain_input(cwn_loop *loop)
 	return alive;
 }
 
-/* Sends queued frames as far as the peer takes them. */
+/* Sends what is left as far as the peer takes it. */
 static void
-cwn_loop_send_queue(cwn_loop *loop)
+cwn_loop_send_left(cwn_session *session)
 {
-	cwn_session *session = loop->session;
-	bool progress;
-	if ((loop->queue_stalled_at == 0) && (atomic_load(&session->queued) == 0)) {
+	if ((atomic_load(&session->stalled_at) == 0) && (atomic_load(&session->queued) == 0)) {
 		return;
 	}
 	pthread_mutex_lock(&session->send_lock);
-	cwn_session_try_queue(session);
-	/* By this, or by others since the last time: a post tries itself first. */
-	progress = session->output_moved;
-	session->output_moved = false;
-	pthread_mutex_unlock(&session->send_lock);
+	(void)cwn_session_try_left(session);
+	cwn_session_unlock_send(session);
 	/* One of the two sees what the other has written: this, or cwn_session_post. */
 	atomic_store(&session->queue_watched, false);
-	if (atomic_load(&session->queued) == 0) {
-		loop->queue_stalled_at = 0;
-		return;
-	}
-	atomic_store(&session->queue_watched, true);
-	if (progress || (loop->queue_stalled_at == 0)) {
-		loop->queue_stalled_at = cwn_now_ms();
-	}
+	atomic_store(&session->queue_watched, atomic_load(&session->queued) > 0);
 }
 
 /* When the loop has to act even if nothing comes; 0: never. */
@@ -250,15 +242,16 @@ static uint64_t
 cwn_loop_deadline(const cwn_loop *loop)
 {
 	const cwn_session_options *options = &loop->session->options;
+	uint64_t stalled_at = atomic_load(&loop->session->stalled_at);
 	uint64_t deadline = 0;
 
 	if (atomic_load(&loop->session->close_sent)) {
 		return loop->session->close_deadline;
 	}
-	if ((loop->queue_stalled_at != 0) && (options->send_timeout_ms != 0)) {
-		deadline = loop->queue_stalled_at + options->send_timeout_ms;
+	if ((stalled_at != 0) && (options->send_timeout_ms != 0)) {
+		deadline = stalled_at + options->send_timeout_ms;
 	}
-	if (options->ping_interval_ms != 0) {
+	if ((options->ping_interval_ms != 0) && !loop->pings_over) {
 		if (!loop->ping_unanswered) {
 			deadline =
 			    cwn_earlier(deadline, loop->progress_at + options->ping_interval_ms);
@@ -282,7 +275,7 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 	const cwn_session_options *options = &session->options;
 
 	if (!atomic_load(&session->close_sent)
-	    && (options->ping_interval_ms != 0) && !loop->ping_unanswered
+	    && (options->ping_interval_ms != 0) && !loop->ping_unanswered && !loop->pings_over
 	    && (cwn_now_ms() >= loop->progress_at + options->ping_interval_ms)) {
 		cwn_reader *reader = &loop->reader;
 		if ((reader->message_opcode == 0) && !cwn_reader_is_inside_frame(reader)) {
@@ -291,8 +284,11 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 		}
 		loop->ping_unanswered = true;
 		loop->ping_at = cwn_now_ms();
-		/* Posted: the loop must not wait for a peer that may be gone. */
-		return cwn_session_post(session, CWN_OPCODE_PING, NULL, 0) == 0;
+		/* Posted: the loop must not wait for a peer that may be gone. Not taken when
+		 * another thread is closing: its Close frame is on its way, within the time-outs
+		 * of sending, and its end wakes the loop. */
+		loop->pings_over = cwn_session_post(session, CWN_OPCODE_PING, NULL, 0) != 0;
+		return !atomic_load(&session->failed);
 	}
 	/* No answer to a ping, queued frames not taken, a frame begun and not
 	 * continued, or no Close: the peer is gone or pretends to be. */
@@ -335,13 +331,13 @@ cwn_loop_step(cwn_loop *loop)
 	uint64_t deadline;
 	bool alive;
 
-	cwn_loop_send_queue(loop);
+	cwn_loop_send_left(session);
 	deadline = cwn_loop_deadline(loop);
 
 	/* A peer that trickles, sends on after our Close, or sends without reading,
 	 * keeps the socket readable: its deadline must not depend on silence. */
 	if ((deadline != 0)
-	    && ((loop->trickle > 0) || (loop->queue_stalled_at != 0)
+	    && ((loop->trickle > 0) || (atomic_load(&session->stalled_at) != 0)
 	        || atomic_load(&session->close_sent))
 	    && (cwn_now_ms() >= deadline)) {
 		return cwn_loop_handle_timeout(loop);
@@ -356,7 +352,7 @@ cwn_loop_step(cwn_loop *loop)
 		if (result == CWN_TIMED_OUT) {
 			/* poll may wake a moment early by our clock's grain, and earlier than the
 			 * deadline for the seat's sake; and others may have sent since. */
-			cwn_loop_send_queue(loop);
+			cwn_loop_send_left(session);
 			deadline = cwn_loop_deadline(loop);
 			return (deadline == 0) || (cwn_now_ms() < deadline)
 			       || cwn_loop_handle_timeout(loop);
@@ -367,6 +363,9 @@ cwn_loop_step(cwn_loop *loop)
 		if (result != CWN_READABLE) {
 			return true;
 		}
+	}
+	if (atomic_load(&session->stalled_at) != 0) {
+		cwn_sender_enlist(session); /* the application may take its time */
 	}
 	cwn_seat_begin_turn(loop->seat);
 	alive = cwn_loop_receive(loop) != CWN_RECEIVE_OVER;

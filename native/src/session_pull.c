@@ -85,6 +85,7 @@ cwn_session_write_plain(cwn_session *session, const unsigned char *data, size_t 
 			cwn_session_abort(session);
 			return -1;
 		}
+		cwn_session_note_sent(session, (size_t)n);
 		if ((size_t)n < waiting) {
 			session->output_start += (size_t)n;
 		} else {
@@ -110,11 +111,14 @@ cwn_session_write_tls(cwn_session *session, const unsigned char *data, size_t si
 			return -1;
 		}
 		taken += n;
-		flushed = cwn_session_try_output(session);
+		flushed = cwn_session_try_left(session);
 	}
-	if ((flushed == 0) && (cwn_own_session != session)) {
-		/* The connection's own thread has to know that output is waiting. */
-		cwn_wake_set(&session->wake);
+	if (flushed == 0) {
+		cwn_sender_enlist(session);
+		if (cwn_own_session != session) {
+			/* The connection's own thread has to know that output is waiting. */
+			cwn_wake_set(&session->wake);
+		}
 	}
 	return (flushed < 0) ? -1 : (int)taken;
 }
@@ -141,36 +145,22 @@ cwn_session_write(cwn_session *session, const char *data, size_t size, int gathe
 			result = cwn_session_write_plain(session, bytes, size);
 		}
 	}
-	pthread_mutex_unlock(&session->send_lock);
+	cwn_session_unlock_send(session);
 	return result;
 }
 
-/* As cwn_session_try_output; also keeps the time since when the peer takes
- * nothing, and aborts when that is too long. */
+/* As cwn_session_try_left; aborts when the peer has taken nothing for too long. */
 static int
 cwn_session_send_output(cwn_session *session)
 {
-	uint32_t timeout = session->options.send_timeout_ms;
 	int flushed = -1;
-	bool moved;
 	cwn_session_hold_ends(session);
 	pthread_mutex_lock(&session->send_lock);
 	if (session->attached && !atomic_load(&session->failed)) {
-		flushed = cwn_session_try_output(session);
+		flushed = cwn_session_try_left(session);
 	}
-	/* Here, or in a write since the last time: writes fill up what has left. */
-	moved = session->output_moved;
-	session->output_moved = false;
-	pthread_mutex_unlock(&session->send_lock);
-	if (flushed != 0) {
-		session->stalled_at = 0;
-	} else if (moved || (session->stalled_at == 0)) {
-		session->stalled_at = cwn_now_ms();
-	} else if ((timeout != 0) && (cwn_now_ms() - session->stalled_at >= timeout)) {
-		cwn_session_abort(session);
-		flushed = -1;
-	}
-	return flushed;
+	cwn_session_unlock_send(session);
+	return ((flushed == 0) && cwn_session_cut_if_stalled(session)) ? -1 : flushed;
 }
 
 /* One turn on a leader's thread. */
@@ -223,7 +213,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			return CWN_HUNG_UP;
 		}
 		if ((flushed == 0) && (session->options.send_timeout_ms != 0)) {
-			until = cwn_earlier(session->stalled_at + session->options.send_timeout_ms, until);
+			until = cwn_earlier(atomic_load(&session->stalled_at) + session->options.send_timeout_ms, until);
 		}
 		if ((events == CWN_CAN_READ) && (flushed == 1) && !atomic_load(&session->unread)
 		    && cwn_seat_may_park(session->seat, &keep_until)) {
@@ -256,7 +246,12 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			/* Said before; poll would say it again and again. */
 			poller.fd = INVALID_SOCKET;
 		}
+		atomic_store(&session->attended, true);
 		ready = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(until), &woken);
+		atomic_store(&session->attended, false);
+		if ((flushed == 0) && (ready != 0)) {
+			cwn_sender_enlist(session); /* the caller may call the application */
+		}
 		if (ready < 0) {
 			return CWN_WOKEN_UP; /* or interrupted: the caller looks at everything */
 		}

@@ -79,7 +79,6 @@ typedef int (*cwn_cert_cb)(SSL *ssl, void *arg);
 
 #define CWN_OPENSSL_INIT_NO_ATEXIT UINT64_C(0x00080000)
 
-#define CWN_SSL_CTRL_MODE 33
 #define CWN_SSL_CTRL_SET_VERIFY_CERT_STORE 106
 #define CWN_SSL_CTRL_SET_MIN_PROTO_VERSION 123
 #define CWN_SSL_MODE_NO_AUTO_CHAIN 0x8L
@@ -264,7 +263,8 @@ cwn_tls_attach(cwn_tls *tls, void *ssl_ctx, char *error, size_t error_size)
 	}
 	(void)cwn_ssl_clear_options(ctx, CWN_SSL_OP_MISTAKEN);
 	/* The chain is what the certificate's owner says, never guessed. */
-	(void)SSL_CTX_ctrl(ctx, CWN_SSL_CTRL_MODE, CWN_SSL_MODE_NO_AUTO_CHAIN, NULL);
+	(void)SSL_CTX_ctrl(
+	    ctx, CWN_SSL_CTRL_MODE, CWN_SSL_MODE_NO_AUTO_CHAIN | CWN_SSL_MODE_RELEASE_BUFFERS, NULL);
 	if (tls->client_certificates != CWN_CLIENT_CERTIFICATES_NONE) {
 		/* A store of its own: whatever else gets into that of the SSL_CTX,
 		 * the system's authorities above all, does not count for clients. */

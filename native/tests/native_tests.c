@@ -17,6 +17,7 @@
 #include "test_soak.h"
 #include "test_tls.h"
 #include "test_pull.h"
+#include "test_sending.h"
 #include "test_engine.h"
 #include "test_clock.h"
 #include "test_ends.h"
@@ -54,6 +55,8 @@ static const struct {
     {"pull_tls", test_pull_tls},
     {"pull_soak", test_pull_soak},
     {"pull_soak_tls", test_pull_soak_tls},
+    {"sending", test_sending},
+    {"sending_tls", test_sending_tls},
     {"wheel", test_wheel},
     {"poller", test_poller},
     {"engine", test_engine},

@@ -24,7 +24,7 @@ soak_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void
 	(void)conn;
 	if (bits <= 2) {
 		if (size % 512 == 77) {
-			mg_sleep(25); /* late: the watch goes round the leader */
+			mg_sleep(25); /* late: the watch goes round the leader, the sender sends what is left */
 		}
 		(void)cwn_session_send(session, bits, data, size);
 	}
@@ -66,6 +66,7 @@ soak_meddler(void *argument)
 	soak *s = (soak *)argument;
 	static _Thread_local uint32_t r = 12345;
 	char payload[2000];
+	static char large[100000]; /* some of it is left when the client does not read */
 	memset(payload, 'm', sizeof(payload));
 	while (!atomic_load(&s->stop)) {
 		cwn_session *session;
@@ -101,6 +102,9 @@ soak_meddler(void *argument)
 		case 6:
 		case 7:
 			(void)cwn_session_send(session, 2, payload, (r >> 20) % sizeof(payload));
+			break;
+		case 8:
+			(void)cwn_session_post(session, 2, large, sizeof(large));
 			break;
 		default:
 			(void)cwn_session_post(session, 2, payload, (r >> 20) % sizeof(payload));

@@ -15,6 +15,9 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     /// <summary>Less than this of a frame is no progress: a client that sends a byte now and then must not hold a thread for ever.</summary>
     private const int Progress = 4096;
 
+    /// <summary>A message may have empty fragments; one that has nothing else, for ever, may not be. As frame_reader.c counts them.</summary>
+    private const int MaxEmptyFragments = 1024;
+
     private const int MaskSize = 4;
     private const int MaxHeader = 10; // without the mask, which is followed as part of the payload
 
@@ -23,6 +26,7 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
     private long _payloadLeft;
     private long _messageSize;
     private bool _isClosed;
+    private int _emptyFragments; // one after the other, up to here
     private int _trickle;
     private long _seenAt = Environment.TickCount64; // when something came last
 
@@ -144,6 +148,17 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
             return false;
         }
 
+        bool isLast = (_header[0] & 0x80) != 0;
+        if (opcode < Close)
+        {
+            _emptyFragments = isLast || size > 0 ? 0 : _emptyFragments + 1;
+            if (_emptyFragments > MaxEmptyFragments)
+            {
+                Violation = 1008;
+                return false;
+            }
+        }
+
         if (opcode < Close && !isCompressed)
         {
             if (size > (ulong)(maxMessageSize - _messageSize))
@@ -152,7 +167,6 @@ internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
                 return false;
             }
 
-            bool isLast = (_header[0] & 0x80) != 0;
             _messageSize = isLast ? 0 : _messageSize + (long)size;
         }
 

@@ -230,10 +230,15 @@ internal sealed class SessionWebSocket : WebSocket
     {
         _isTooBig = code == 1009;
         _endsGently = true; // the Close frame shall arrive
+        string reason = code switch
+        {
+            1009 => TooBig,
+            1008 => "too many empty fragments",
+            _ => "length not in its shortest form",
+        };
         try
         {
-            await CloseOutputAsync(
-                (WebSocketCloseStatus)code, _isTooBig ? TooBig : "length not in its shortest form", CancellationToken.None).ConfigureAwait(false);
+            await CloseOutputAsync((WebSocketCloseStatus)code, reason, CancellationToken.None).ConfigureAwait(false);
         }
         catch (Exception e) when (e is WebSocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {

@@ -383,6 +383,38 @@ public sealed class ServerWebSocketTests
     }
 
     [Test]
+    public async Task A_message_of_nothing_for_ever_is_refused_with_1008()
+    {
+        const int Allowed = 1024;
+        await using RunningServer server = await RunningServer.StartAsync(
+            s => s.MapWebSocket("/ws", async context =>
+            {
+                await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync())
+                {
+                    await context.WebSocket.SendTextAsync(message.Text);
+                }
+            }));
+        foreach (int count in (int[])[Allowed, Allowed + 1])
+        {
+            using RawClient client = RawClient.Open(server.Port);
+            for (int i = 0; i < count; i++)
+            {
+                client.SendFrame(i == 0 ? 0x01 : 0x00, []);
+            }
+
+            if (count == Allowed)
+            {
+                client.SendFrame(0x80, "after all"u8);
+                Assert.That(client.ReadFrame().Payload, Is.EqualTo("after all"u8.ToArray()));
+            }
+            else
+            {
+                Assert.That(client.ReadClose(), Is.EqualTo(1008));
+            }
+        }
+    }
+
+    [Test]
     public async Task A_loss_ends_sending_and_receiving_alike([Values] bool reset, [Values] bool fromThePool)
     {
         var waits = new TaskCompletionSource();
@@ -422,7 +454,9 @@ public sealed class ServerWebSocketTests
             client.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
         }
 
-        Assert.That(await failures.Task.WaitAsync(TestServer.Patience), Is.All.InstanceOf<WebSocketException>().Or.InstanceOf<OperationCanceledException>());
+        // Not only when the loop has given the handler up, after 10 s.
+        Exception[] seen = await failures.Task.WaitAsync(TimeSpan.FromSeconds(8));
+        Assert.That(seen, Is.All.InstanceOf<WebSocketException>().Or.InstanceOf<OperationCanceledException>());
 
         static async Task<Exception> Failure(Task task)
         {
