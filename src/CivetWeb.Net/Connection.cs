@@ -217,6 +217,11 @@ public sealed partial class Connection
         {
             control?.RequestClose(1001);
         }
+
+        if (Context.IsCutting)
+        {
+            control?.Abort();
+        }
     }
 
     /// <summary>Whether the connection can serve another request after this one, for all CivetWeb knows.</summary>
@@ -461,6 +466,11 @@ public sealed partial class Connection
             if (Context.IsStopping)
             {
                 session.RequestClose(1001);
+            }
+
+            if (Context.IsCutting)
+            {
+                session.Abort();
             }
 
             try

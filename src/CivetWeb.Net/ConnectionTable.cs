@@ -14,6 +14,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     private readonly Dictionary<Connection, string> _connections = []; // and the address each counts for
     private readonly Dictionary<string, int> _perAddress = [];
     private bool _stopping;
+    private bool _cutting;
 
     public enum Admission
     {
@@ -35,6 +36,9 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     }
 
     public bool IsStopping => Volatile.Read(ref _stopping);
+
+    /// <summary>Whether the time for answers is over: what becomes a WebSocket only now is cut at once.</summary>
+    public bool IsCutting => Volatile.Read(ref _cutting);
 
     public Admission TryAdd(Connection connection, string address)
     {
@@ -104,6 +108,16 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
         lock (_gate)
         {
             _stopping = true;
+            return [.. _connections.Keys];
+        }
+    }
+
+    /// <summary>Waits for no answers any more; returns those there are.</summary>
+    public Connection[] BeginCutting()
+    {
+        lock (_gate)
+        {
+            _cutting = true;
             return [.. _connections.Keys];
         }
     }

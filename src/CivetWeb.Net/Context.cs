@@ -79,6 +79,8 @@ public sealed class Context : IDisposable
     /// <summary>Whether clients wait for a thread; not to be asked while the server ends.</summary>
     internal bool HasWaitingClients => Volatile.Read(ref _server)?.HasWaitingClients ?? false;
 
+    internal bool IsCutting => _connections.IsCutting;
+
     /// <summary>Stops the server, as <see cref="Http.StopServer(Context)"/> does.</summary>
     /// <exception cref="InvalidOperationException">Called from inside a callback, for whose end it would have to wait.</exception>
     public void Dispose() => Stop(DefaultDrainTime);
@@ -144,7 +146,7 @@ public sealed class Context : IDisposable
 
             if (!_connections.WaitUntilEmpty(drainTime, hurry))
             {
-                foreach (Connection connection in _connections.Snapshot())
+                foreach (Connection connection in _connections.BeginCutting())
                 {
                     Attempt(connection, static c => c.Abort());
                 }

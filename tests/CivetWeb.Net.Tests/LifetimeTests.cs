@@ -89,6 +89,33 @@ public sealed class LifetimeTests
     }
 
     [Test]
+    public async Task A_WebSocket_that_opens_when_the_time_for_answers_is_over_does_not_hold_up_stopping()
+    {
+        using var released = new ManualResetEventSlim();
+        var connecting = new TaskCompletionSource();
+        using var server = new TestServer(("websocket_close_timeout_ms", "0")); // by itself it never gives a client up
+        Http.SetWebSocketHandler(
+            server.Context,
+            "/ws",
+            (_, _) =>
+            {
+                connecting.SetResult();
+                released.Wait(TestServer.Patience);
+                return 0;
+            },
+            null,
+            null,
+            null);
+        using var silent = new RawClient(server.Port);
+        silent.Send(RawClient.UpgradeRequest());
+        await connecting.Task.WaitAsync(TestServer.Patience);
+        Task stopping = Task.Run(() => Http.StopServer(server.Context, TimeSpan.FromMilliseconds(10)));
+        await Eventually.IsTrueAsync(() => server.Context.IsCutting, "nobody's answer is waited for any more");
+        released.Set();
+        await stopping.WaitAsync(TestServer.Patience);
+    }
+
+    [Test]
     public async Task A_process_that_ends_tells_its_clients_and_waits_for_those_that_do_not_answer_no_longer_than_it_may()
     {
         using var server = new TestServer(("websocket_close_timeout_ms", "0")); // by itself it never gives a client up
