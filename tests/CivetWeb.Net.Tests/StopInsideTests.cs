@@ -128,7 +128,7 @@ internal sealed class StopInsideTests
                 Throw("close");
             });
 
-        RawClient.Exchange(server.Port, "GET /missing HTTP/1.0\r\nHost: x\r\n\r\n");
+        RawClient.Exchange(server.Port, "GET /missing HTTP/1.0\r\nHost: localhost\r\n\r\n");
         using (var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
         {
             // Is logged, by the thread that accepts.
@@ -249,7 +249,7 @@ internal sealed class StopInsideTests
             {
                 if (Interlocked.Increment(ref count) == message)
                 {
-                    started.Enqueue(Http.StartServer(inner => Http.Print(inner, "HTTP/1.0 200 OK\r\n\r\ninner") > 0 ? 200 : 500, ["listening_ports", "127.0.0.1:0", "num_threads", "2"]));
+                    started.Enqueue(Http.StartServer(inner => Http.Print(inner, "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\ninner") > 0 ? 200 : 500, ["listening_ports", "127.0.0.1:0", "num_threads", "2"]));
                 }
 
                 return bits == 1 ? Http.WriteTextToWebSocket(c, data) : 1;

@@ -18,7 +18,7 @@ internal sealed class GoneClientTests
     /// <summary>More than the server has threads.</summary>
     private const int Many = 300;
 
-    private const string Honest = "GET /honest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    private const string Honest = "GET /honest HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
     [Test]
     public async Task A_handler_that_awaits_is_told_by_its_token()
@@ -35,7 +35,7 @@ internal sealed class GoneClientTests
                 gone.TrySetResult();
             }
         }));
-        await AbandonAsync(server.Port, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        await AbandonAsync(server.Port, 1, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         await gone.Task.WaitAsync(TestServer.Patience);
         await Eventually.IsTrueAsync(() => server.Log.Entries.Any(e => e.Message.Contains("has gone before GET /", StringComparison.Ordinal)), "it is logged");
         Assert.That(server.Log.Errors, Is.Empty);
@@ -52,7 +52,7 @@ internal sealed class GoneClientTests
                 gone.SetResult();
             }
         }));
-        await AbandonAsync(server.Port, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        await AbandonAsync(server.Port, 1, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         await gone.Task.WaitAsync(TestServer.Patience);
     }
 
@@ -87,7 +87,7 @@ internal sealed class GoneClientTests
             response.WriteText("all the same");
         }));
         using var client = new RawClient(server.Port);
-        client.Send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client.Send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         client.Socket.Shutdown(SocketShutdown.Send);
         Assert.That(Encoding.UTF8.GetString(client.ReadToEnd()), Does.EndWith("\r\n\r\nall the same"));
     }
@@ -108,10 +108,10 @@ internal sealed class GoneClientTests
         }));
         using (var client = new RawClient(server.Port))
         {
-            client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            client.Send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
             Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 200 "));
             client.ReadExactly(3);
-            client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            client.Send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
             await Eventually.IsTrueAsync(() => tokens.Count == 2, "the second request");
         }
 
@@ -131,7 +131,7 @@ internal sealed class GoneClientTests
             }),
             options => options.ShutdownTimeout = TimeSpan.FromHours(1));
         using var client = new RawClient(server.Port);
-        client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.Send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         await begun.Task.WaitAsync(TestServer.Patience);
         Task stopped = server.DisposeAsync().AsTask();
         await Eventually.IsTrueAsync(() => server.Server.Stopping.IsCancellationRequested, "it stops");
@@ -177,7 +177,7 @@ internal sealed class GoneClientTests
                 }
             });
         });
-        await IsServedAsync(server, () => AbandonAsync(server.Port, Many, "HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
+        await IsServedAsync(server, () => AbandonAsync(server.Port, Many, "HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         await Eventually.IsTrueAsync(() => Volatile.Read(ref running) == 0, "all handlers to have ended");
         Assert.That(server.Log.Errors, Is.Empty);
     }
@@ -198,7 +198,7 @@ internal sealed class GoneClientTests
             });
         });
         using var client = new RawClient(server.Port);
-        client.Send("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.Send("HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
         Assert.That(client.ReadHead(), Does.Contain("Connection: keep-alive").And.Contain("Transfer-Encoding: chunked"));
         client.Send(Honest);
         Assert.That(Encoding.UTF8.GetString(client.ReadToEnd()), Does.EndWith("honest"));
@@ -215,7 +215,10 @@ internal sealed class GoneClientTests
             MapHonest(server);
             server.MapGet("/long", (request, _) => Task.Delay(Timeout.Infinite, looksAt == "nothing" ? never.Token : request.Aborted));
         });
-        await IsServedAsync(server, () => AbandonAsync(server.Port, Many, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n"));
+        await IsServedAsync(
+            server,
+            () => AbandonAsync(server.Port, Many, "GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            endsAll: looksAt != "nothing"); // a handler that looks at nothing keeps its thread until somebody needs it
         Assert.That(server.Log.Errors, Is.Empty);
         await never.CancelAsync();
     }
@@ -240,7 +243,7 @@ internal sealed class GoneClientTests
             });
         });
         string head = what == "reads chunks" ? "Transfer-Encoding: chunked\r\n\r\n1000\r\nhalf" : "Content-Length: 1000\r\n\r\nhalf";
-        await IsServedAsync(server, () => AbandonAsync(server.Port, Many, $"POST /upload HTTP/1.1\r\nHost: x\r\n{head}"));
+        await IsServedAsync(server, () => AbandonAsync(server.Port, Many, $"POST /upload HTTP/1.1\r\nHost: localhost\r\n{head}"));
         Assert.That(server.Log.Errors, Is.Empty);
     }
 
@@ -270,7 +273,7 @@ internal sealed class GoneClientTests
             {
                 if (Http.GetRequestInfo(c).LocalUri == "/honest")
                 {
-                    Http.Print(c, "HTTP/1.0 200 OK\r\n\r\nhonest");
+                    Http.Print(c, "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nhonest");
                     return 200;
                 }
 
@@ -284,7 +287,7 @@ internal sealed class GoneClientTests
                 return 200;
             },
         });
-        await AbandonAsync(server.Port, Many, $"{method} /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        await AbandonAsync(server.Port, Many, $"{method} /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
         await Eventually.IsTrueAsync(() => Volatile.Read(ref ended) == Many, "all callbacks have got -1");
         Assert.That(RawClient.Exchange(server.Port, Honest), Does.EndWith("honest"));
     }
@@ -306,7 +309,7 @@ internal sealed class GoneClientTests
     }
 
     /// <summary>While and after it, an honest client gets its answer; afterwards descriptors and threads are back where they were.</summary>
-    private static async Task IsServedAsync(RunningServer server, Func<Task> abandon)
+    private static async Task IsServedAsync(RunningServer server, Func<Task> abandon, bool endsAll = true)
     {
         Assert.That(await Task.Run(() => RawClient.Exchange(server.Port, Honest)), Does.EndWith("honest"));
         int descriptors = OperatingSystem.IsLinux() ? ProcFs.Descriptors.Length : 0;
@@ -319,7 +322,7 @@ internal sealed class GoneClientTests
         start = Stopwatch.GetTimestamp();
         Assert.That(await Task.Run(() => RawClient.Exchange(server.Port, Honest)), Does.EndWith("honest"));
         TestContext.Out.WriteLine($"a second later after {Stopwatch.GetElapsedTime(start).TotalMilliseconds:F1} ms");
-        if (OperatingSystem.IsLinux())
+        if (OperatingSystem.IsLinux() && endsAll)
         {
             await Eventually.IsTrueAsync(() => ProcFs.Descriptors.Length <= descriptors, "the descriptors are back");
             Assert.That(ProcFs.ServerThreads, Is.EqualTo(threads));
