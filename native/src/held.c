@@ -12,12 +12,14 @@
  * it is detached. The lock may be taken with the session's send_lock held; the other way
  * round that is only tried. */
 
-enum { CWN_HELD_MS = 10 };
+enum {
+	CWN_HELD_MS = 10,
+	CWN_HELD_STAYS_MS = 1000 /* the thread, without work */
+};
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t comes; /* the first one */
-	bool begun, failed;
+	bool running;
 	cwn_session *first;
 } cwn_held;
 
@@ -26,7 +28,6 @@ static void
 cwn_held_prepare(void)
 {
 	(void)pthread_mutex_init(&cwn_held.lock, NULL);
-	(void)pthread_cond_init(&cwn_held.comes, NULL);
 }
 
 static bool
@@ -80,14 +81,16 @@ cwn_held_look(cwn_session *session)
 static void *
 cwn_held_thread(void *argument)
 {
+	uint64_t busy_at = cwn_now_ms();
 	(void)argument;
 	mg_set_thread_name("held");
 	pthread_mutex_lock(&cwn_held.lock);
 	for (;;) {
 		cwn_session *session = cwn_held.first;
-		if (session == NULL) {
-			(void)pthread_cond_wait(&cwn_held.comes, &cwn_held.lock);
-			continue;
+		if (session != NULL) {
+			busy_at = cwn_now_ms();
+		} else if (cwn_now_ms() - busy_at >= CWN_HELD_STAYS_MS) {
+			break;
 		}
 		while (session != NULL) {
 			cwn_session *next = session->held_next;
@@ -98,6 +101,8 @@ cwn_held_thread(void *argument)
 		mg_sleep(CWN_HELD_MS);
 		pthread_mutex_lock(&cwn_held.lock);
 	}
+	cwn_held.running = false;
+	pthread_mutex_unlock(&cwn_held.lock);
 	return NULL;
 }
 
@@ -107,11 +112,10 @@ cwn_held_enter(cwn_session *session)
 {
 	bool entered;
 	pthread_mutex_lock(&cwn_held.lock);
-	if (!cwn_held.begun) {
-		cwn_held.begun = true;
-		cwn_held.failed = (mg_start_thread(cwn_held_thread, NULL) != 0);
+	if (!cwn_held.running) {
+		cwn_held.running = mg_start_thread((mg_thread_func_t)cwn_held_thread, NULL) == 0;
 	}
-	entered = !cwn_held.failed;
+	entered = cwn_held.running;
 	if (entered && !atomic_load(&session->held_listed)) {
 		session->held_seen = 0;
 		session->held_next = cwn_held.first;
@@ -121,7 +125,6 @@ cwn_held_enter(cwn_session *session)
 		}
 		cwn_held.first = session;
 		atomic_store(&session->held_listed, true);
-		(void)pthread_cond_signal(&cwn_held.comes);
 	}
 	pthread_mutex_unlock(&cwn_held.lock);
 	return entered;

@@ -226,15 +226,20 @@ cwn_loop_drain_input(cwn_loop *loop)
 static void
 cwn_loop_send_left(cwn_session *session)
 {
+	bool left;
 	if ((atomic_load(&session->stalled_at) == 0) && (atomic_load(&session->queued) == 0)) {
 		return;
 	}
-	pthread_mutex_lock(&session->send_lock);
-	(void)cwn_session_try_left(session);
-	cwn_session_unlock_send(session);
-	/* One of the two sees what the other has written: this, or cwn_session_post. */
-	atomic_store(&session->queue_watched, false);
-	atomic_store(&session->queue_watched, atomic_load(&session->queued) > 0);
+	do {
+		pthread_mutex_lock(&session->send_lock);
+		(void)cwn_session_try_left(session);
+		cwn_session_unlock_send(session);
+		/* One of the two sees what the other has written: this, or cwn_session_post, which
+		 * found the lock taken. What is left and has not stalled came since. */
+		atomic_store(&session->queue_watched, false);
+		left = atomic_load(&session->queued) > 0;
+		atomic_store(&session->queue_watched, left);
+	} while (left && (atomic_load(&session->stalled_at) == 0) && !atomic_load(&session->failed));
 }
 
 /* When the loop has to act even if nothing comes; 0: never. */

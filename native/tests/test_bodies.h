@@ -223,6 +223,7 @@ bodies_test_drip(struct mg_context *ctx)
 	memcpy(text + 190, "\r\nx\r\n0\r\n\r\n", 11);
 	memset(&drip, 0, sizeof(drip));
 	test_pair(pair);
+	(void)set_non_blocking_mode(pair[0]); /* as those that CivetWeb accepts are on Windows */
 	conn = test_connection(ctx, pair[0]);
 	conn->is_chunked = 1;
 	drip.sock = pair[1];
@@ -272,6 +273,7 @@ bodies_test_trickling_reader(struct mg_context *ctx)
 	struct mg_connection *conn;
 	memset(&drip, 0, sizeof(drip));
 	test_pair(pair);
+	(void)set_non_blocking_mode(pair[0]); /* as those that CivetWeb accepts are on Windows */
 	conn = test_connection(ctx, pair[0]);
 	drip.sock = pair[1];
 	CHECK_EQUAL(0, pthread_create(&thread, NULL, bodies_trickling_reader, &drip));
@@ -307,6 +309,8 @@ test_bodies(void)
 	mg_stop(t.ctx);
 	bodies_test_limits(ctx);
 	bodies_test_drip(ctx);
+#if !defined(_WIN32) /* which takes all of a response, however little the peer reads */
 	bodies_test_trickling_reader(ctx);
+#endif
 	mg_free(ctx);
 }

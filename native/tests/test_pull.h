@@ -518,13 +518,12 @@ pull_check_failed(cwn_session *session)
 static void
 pull_script_stall(pull_test *t, cwn_session *session)
 {
-	uint64_t start;
+	uint64_t start = cwn_now_ms(); /* it may stall at any time from here on */
 	int events;
 	/* until what was gathered cannot leave */
 	do {
 		while (cwn_session_write(session, (char *)pull_much, 100000, 0) > 0) {
 		}
-		start = cwn_now_ms();
 		(void)cwn_session_write(session, (char *)pull_much, 16000, 1);
 		events = cwn_session_wait(session, 0, 1000);
 	} while (events == 0);

@@ -550,6 +550,12 @@ test_tls_end(void)
 			_exit(127);
 		}
 		CHECK_EQUAL(child, waitpid(child, &status, 0));
+#if !defined(__x86_64__)
+		if (WIFEXITED(status) && (WEXITSTATUS(status) == 127)) {
+			test_skipped = "an emulated program cannot start itself again";
+			return;
+		}
+#endif
 		CHECK_EQUAL(0, status);
 	}
 }
