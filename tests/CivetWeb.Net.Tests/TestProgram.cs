@@ -98,7 +98,7 @@ internal static class TestProgram
                 if (api == Api.Callbacks)
                 {
                     using Context context = Http.StartServer(
-                        c => Http.Print(c, "HTTP/1.0 200 OK\r\n\r\nanswer") > 0 ? 200 : 500,
+                        c => Http.Print(c, "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nanswer") > 0 ? 200 : 500,
                         ["listening_ports", "127.0.0.1:0", "num_threads", threads.ToString(CultureInfo.InvariantCulture)]);
                     IsAnswered(context.Port);
                 }
@@ -126,7 +126,7 @@ internal static class TestProgram
 
     private static void IsAnswered(int port)
     {
-        if (!RawClient.Exchange(port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").EndsWith("answer", StringComparison.Ordinal))
+        if (!RawClient.Exchange(port, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").EndsWith("answer", StringComparison.Ordinal))
         {
             throw new InvalidOperationException("The server does not answer.");
         }
