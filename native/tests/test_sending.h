@@ -163,6 +163,7 @@ static void
 sending_test_progress(void)
 {
 	static cwn_session session;
+	pthread_mutex_init(&session.state_lock, NULL);
 	session.options.send_timeout_ms = 1000;
 	atomic_store(&session.stalled_at, 1);
 	atomic_store(&session.queued, 100000);
