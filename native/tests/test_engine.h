@@ -576,14 +576,6 @@ test_engine(void)
 
 /* --- under load, with a watch that takes every processor it finds in a turn --- */
 
-/* CWN_SOAK_SECONDS: how long; a few seconds when it is not set. */
-static uint64_t
-engine_soak_ms(void)
-{
-	const char *seconds = getenv("CWN_SOAK_SECONDS");
-	return ((seconds != NULL) ? strtoull(seconds, NULL, 10) : 4) * 1000;
-}
-
 typedef struct soak_player {
 	pthread_t thread;
 	cwn_engine *engine;
@@ -668,7 +660,7 @@ test_engine_soak(void)
 		for (i = 0; i < PLAYERS; i++) {
 			players[i].engine = engine;
 			players[i].seed = i + 1;
-			players[i].until = cwn_now_ms() + engine_soak_ms() / (sizeof(poller_kinds) / sizeof(poller_kinds[0]));
+			players[i].until = cwn_now_ms() + test_soak_ms(4000) / (sizeof(poller_kinds) / sizeof(poller_kinds[0]));
 			CHECK_EQUAL(0, pthread_create(&players[i].thread, NULL, soak_engine_player, &players[i]));
 		}
 		for (i = 0; i < PLAYERS; i++) {

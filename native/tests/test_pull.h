@@ -1374,14 +1374,12 @@ pull_vanisher(void *argument)
 	return NULL;
 }
 
-/* CWN_SOAK_SECONDS: how long; a few seconds when it is not set. */
 static void
 pull_soak_all(bool with_tls)
 {
 	static pull_soak s;
 	static pull_thread arguments[PULL_HONEST + PULL_PUSHERS + PULL_MEDDLERS + PULL_VANISHERS];
-	const char *seconds = getenv("CWN_SOAK_SECONDS");
-	uint64_t end = cwn_now_ms() + 1000u * (uint64_t)((seconds != NULL) ? atoi(seconds) : 5);
+	uint64_t end = cwn_now_ms() + test_soak_ms(5000);
 	pthread_t threads[PULL_HONEST + PULL_PUSHERS + PULL_MEDDLERS + PULL_VANISHERS];
 	int i, count = 0, first_pusher;
 

@@ -219,15 +219,13 @@ soak_honest_ready(struct mg_connection *conn, void *user)
 	cwn_session_release(session);
 }
 
-/* CWN_SOAK_SECONDS: how long; a few seconds when it is not set. */
 static void
 test_soak(void)
 {
 	static soak s;
 	static const char *options[] = {"listening_ports", "127.0.0.1:0", "num_threads", "24", "decode_url", "no",
 	                                "tcp_nodelay", "1", "request_timeout_ms", "500", NULL};
-	const char *seconds = getenv("CWN_SOAK_SECONDS");
-	uint64_t end = cwn_now_ms() + 1000u * (uint64_t)((seconds != NULL) ? atoi(seconds) : 5);
+	uint64_t end = cwn_now_ms() + test_soak_ms(5000);
 	struct mg_callbacks callbacks;
 	struct mg_server_port port;
 	pthread_t threads[SOAK_CLIENTS + 3];

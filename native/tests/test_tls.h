@@ -291,8 +291,7 @@ tls_swapper(void *argument)
 static void
 test_tls_swapping(tls_test *t)
 {
-	const char *seconds = getenv("CWN_SOAK_SECONDS");
-	uint64_t end = cwn_now_ms() + 1000u * (uint64_t)((seconds != NULL) ? atoi(seconds) : 5);
+	uint64_t end = cwn_now_ms() + test_soak_ms(5000);
 	pthread_t threads[TLS_CLIENTS + 2];
 	char error[256];
 	int i, count = 0;

@@ -99,11 +99,18 @@ watchdog_begin(void)
 #endif
 }
 
+/* How long a soak goes on: CWN_SOAK_SECONDS, or as given when that is not set. */
+static uint64_t
+test_soak_ms(uint64_t otherwise)
+{
+	const char *seconds = getenv("CWN_SOAK_SECONDS");
+	return (seconds != NULL) ? 1000u * (uint64_t)atoi(seconds) : otherwise;
+}
+
 static void
 watchdog_watch(const char *group)
 {
-	const char *seconds = getenv("CWN_SOAK_SECONDS");
-	int64_t soak_ms = (seconds != NULL) ? (int64_t)atoi(seconds) * 1500 : 0;
+	int64_t soak_ms = (int64_t)(test_soak_ms(0) * 3 / 2);
 	CHECK_STEP();
 	atomic_store(&watchdog_group, group);
 	atomic_store(&watchdog_until, (int64_t)cwn_now_ms() + WATCHDOG_GROUP_MS + soak_ms);
