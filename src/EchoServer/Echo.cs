@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.EchoServer;
 

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Threading;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.EchoServer;
 
 CommandLine options;

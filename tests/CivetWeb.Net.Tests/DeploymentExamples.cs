@@ -4,6 +4,7 @@ using System.Net.Http;
 using System.Runtime.InteropServices;
 using System.Threading.Tasks;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Tests;
 

@@ -97,12 +97,12 @@ internal sealed partial class DocumentationTests
         string[] programs = [.. Regions(source)];
         Assert.Multiple(() =>
         {
-            Assert.That(source.Where(IsUsing), Is.SubsetOf(ImplicitUsings.Append("CivetWeb.Net").Select(name => $"using {name};")));
+            Assert.That(source.Where(IsUsing), Is.SubsetOf(ImplicitUsings.Append("CivetWeb.Net").Append("CivetWeb.Net.CallbackApi").Select(name => $"using {name};")));
             foreach (string[] block in Documents.SelectMany(document => Markdown.Blocks(document, "csharp")))
             {
                 if (programs.Contains(Normalise(block.SkipWhile(line => IsUsing(line) || line.Length == 0))))
                 {
-                    Assert.That(block, Has.Member("using CivetWeb.Net;"));
+                    Assert.That(block, Has.Member("using CivetWeb.Net;").Or.Member("using CivetWeb.Net.CallbackApi;"));
                 }
             }
 

@@ -6,6 +6,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Threading.Tasks;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Tests;
 

@@ -1,6 +1,7 @@
 using System;
 using System.Threading.Tasks;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Tests;
 

@@ -2,6 +2,7 @@ using System;
 using System.Text;
 using System.Threading.Tasks;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Tests;
 

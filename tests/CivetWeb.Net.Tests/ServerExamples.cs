@@ -7,6 +7,7 @@ using System.Text.Json.Serialization;
 using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net;
+using CivetWeb.Net.CallbackApi;
 using StreamJsonRpc;
 
 namespace CivetWeb.Net.Tests;

@@ -3,6 +3,7 @@ using System.Linq;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading.Tasks;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Smoke;
 

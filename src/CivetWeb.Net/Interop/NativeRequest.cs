@@ -4,6 +4,7 @@ using System.Collections.Generic;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net.Interop;
 

@@ -6,6 +6,8 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net.Interop;
 

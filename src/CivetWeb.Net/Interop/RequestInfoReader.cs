@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
 using System.Net;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net.Interop;
 

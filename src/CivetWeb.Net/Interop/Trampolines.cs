@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Interop;
 

@@ -1,5 +1,7 @@
 using System;
 using System.Diagnostics;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

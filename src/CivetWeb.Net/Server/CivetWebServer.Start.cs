@@ -3,6 +3,8 @@ using System.IO;
 using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 

@@ -4,6 +4,8 @@ using System.Diagnostics;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using System.Threading.Tasks;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using CivetWeb.Net.Core;
 using Microsoft.Extensions.Logging;
 
 namespace CivetWeb.Net;

@@ -2,6 +2,8 @@ using System;
 using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
+using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
