@@ -131,6 +131,27 @@ sending_test_blocked(test_server *server)
 	server->options.send_timeout_ms = 20000;
 }
 
+/* What is posted while the own thread waits for input alone: it is told of what the socket
+ * has not taken. */
+static void
+sending_test_idle(test_server *server)
+{
+	static unsigned char payload[SENDING_FRAME], got[10 + SENDING_FRAME];
+	SOCKET sock;
+	int i;
+	server->options.keep_thread = 1;
+	sock = sending_patient(open_websocket(server));
+	server->options.keep_thread = 0;
+	SENDING_EVENTUALLY(atomic_load(&server->last->attended));
+	for (i = 0; i < SENDING_FRAMES; i++) {
+		CHECK_EQUAL(SENDING_FRAME, cwn_session_post(server->last, 2, (char *)payload, SENDING_FRAME));
+	}
+	for (i = 0; i < SENDING_FRAMES; i++) {
+		receive_exactly(sock, got, 10 + SENDING_FRAME);
+	}
+	closesocket(sock);
+}
+
 /* An idle session keeps no buffers. */
 static void
 sending_test_kept(test_server *server)
@@ -175,6 +196,10 @@ sending_test_progress(void)
 	cwn_session_note_sent(&session, 1);
 	CHECK(atomic_load(&session.stalled_at) + 1000 > cwn_now_ms());
 	CHECK(!cwn_session_cut_if_stalled(&session));
+	/* and from there on as much again is needed */
+	atomic_store(&session.stalled_at, 1);
+	cwn_session_note_sent(&session, CWN_PROGRESS - 1);
+	CHECK_EQUAL(1, atomic_load(&session.stalled_at));
 }
 
 static int
@@ -277,11 +302,12 @@ test_sending(void)
 	mg_set_websocket_handler(server.ctx, "/ws$", NULL, sending_on_ready, sending_on_data, on_close, &server);
 	sending_test_order(&server);
 	sending_test_blocked(&server);
+	sending_test_idle(&server);
 	sending_test_kept(&server);
 	sending_test_progress();
 	sending_test_ping(&server);
 	sending_test_empty_fragments(&server);
-	wait_closed(&server, 8);
+	wait_closed(&server, 9);
 	stop_server(&server);
 }
 
