@@ -159,6 +159,18 @@ public sealed class HttpTests
         Assert.That(await response.Content.ReadAsStringAsync(), Is.EqualTo("True"));
     }
 
+    [Test]
+    public void Chunked_bodies_of_one_connection_are_each_read_from_their_beginning()
+    {
+        const string Head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        using TestServer server = ServeKeepAlive(connection => AnswerKeepAlive(connection, Encoding.UTF8.GetString(ReadAll(connection, 5, out _))));
+        using var client = new RawClient(server.Port);
+        client.Send($"{Head}5\r\nfirst\r\n0\r\n\r\n");
+        Assert.That(ReadResponse(client), Is.EqualTo("first"));
+        client.Send($"{Head}6\r\nsecond\r\n0\r\n\r\n");
+        Assert.That(ReadResponse(client), Is.EqualTo("second"));
+    }
+
     [TestCase("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")]
     [TestCase("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")]
     [TestCase("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")]
