@@ -129,6 +129,44 @@ wake_poller(void *argument)
 	return NULL;
 }
 
+/* Those that stay are told of, whichever are taken out. */
+static void
+check_poller_remove(cwn_poller_kind kind)
+{
+	enum { LONG = 10000, NOW = 0, SOCKETS = 3 };
+	cwn_ready ready[CWN_MOST_READY];
+	cwn_poller poller;
+	cwn_watched watched[SOCKETS];
+	SOCKET pairs[SOCKETS][2];
+	size_t i;
+	memset(watched, 0, sizeof(watched));
+	CHECK(cwn_poller_open(&poller, kind));
+	for (i = 0; i < SOCKETS; i++) {
+		test_pair(pairs[i]);
+		(void)set_non_blocking_mode(pairs[i][0]);
+		watched[i].sock = pairs[i][0];
+		watched[i].key = 1 + i;
+		CHECK(cwn_poller_add(&poller, &watched[i]));
+	}
+	while (cwn_poller_wait(&poller, ready, NOW) > 0) {
+		/* that they can be sent to */
+	}
+	/* The last moves to the place of the first, and goes too. */
+	cwn_poller_remove(&poller, &watched[0]);
+	cwn_poller_remove(&poller, &watched[2]);
+	for (i = 0; i < SOCKETS; i++) {
+		CHECK_EQUAL(1, send(pairs[i][1], "a", 1, 0));
+	}
+	CHECK_EQUAL(CWN_POLL_IN, poll_for(&poller, 2, LONG) & CWN_POLL_IN);
+	CHECK_EQUAL(0, poll_for(&poller, 2, NOW) & CWN_POLL_IN);
+	cwn_poller_remove(&poller, &watched[1]);
+	cwn_poller_close(&poller);
+	for (i = 0; i < SOCKETS; i++) {
+		closesocket(pairs[i][0]);
+		closesocket(pairs[i][1]);
+	}
+}
+
 static void
 test_poller(void)
 {
@@ -188,6 +226,7 @@ test_poller(void)
 		CHECK_EQUAL(0, poll_for(&poller, 77, NOW));
 		closesocket(pair[0]);
 		cwn_poller_close(&poller);
+		check_poller_remove(poller_kinds[k]);
 	}
 }
 
@@ -369,10 +408,12 @@ check_engine_turns(cwn_poller_kind kind)
 			pong_expect(&pongs[i], (round % 10 == 0) ? 'k' : 'e');
 		}
 	}
-	/* A deadline. */
-	pong_send(&pongs[0], 't');
-	pong_expect(&pongs[0], 't');
-	engine_wait(&pongs[0].timers, 1);
+	/* A deadline, and the next ones. */
+	for (i = 1; i <= 3; i++) {
+		pong_send(&pongs[0], 't');
+		pong_expect(&pongs[0], 't');
+		engine_wait(&pongs[0].timers, (int)i);
+	}
 	/* A kick from a thread that is not the engine's. */
 	cwn_engine_kick(engine, pongs[1].key, CWN_FOR_KICK);
 	engine_wait(&pongs[1].kicks, 1);

@@ -128,6 +128,20 @@ test_reader(void)
 		CHECK_EQUAL(checksum((const unsigned char *)"caf\xC3\xA9!", 6), result.entries[1].sum);
 	}
 
+	/* empty fragments are counted anew after one that has something */
+	for (i = 0; i < 2; i++) {
+		size_t k;
+		n = put_frame(bytes, 0x01, "", 0);
+		for (k = 0; k < 2 * CWN_MAX_EMPTY_FRAGMENTS; k++) {
+			n += put_frame(bytes + n, 0x00, "x", (i + k) % 2);
+		}
+		n += put_frame(bytes + n, 0x80, "", 0);
+		feed(&result, bytes, n, 0, 1 << 20, 4096);
+		CHECK_EQUAL(1, result.count);
+		CHECK_EQUAL(1, result.entries[0].opcode);
+		CHECK_EQUAL(CWN_MAX_EMPTY_FRAGMENTS, result.entries[0].size);
+	}
+
 	/* section 5.2: reserved bits and opcodes, refused at the second byte */
 	expect_break("\xC1\x80", 2, 1002);
 	expect_break("\xA1\x80", 2, 1002);
