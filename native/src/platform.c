@@ -21,6 +21,26 @@ cwn_now_ms(void)
 #endif
 }
 
+/* For poll; deadline 0: none. */
+static int
+cwn_poll_timeout(uint64_t deadline)
+{
+	uint64_t now, left;
+	if (deadline == 0) {
+		return -1;
+	}
+	now = cwn_now_ms();
+	left = (now >= deadline) ? 0 : deadline - now;
+	return (left > INT_MAX) ? INT_MAX : (int)left;
+}
+
+/* Of two deadlines, 0 being none. */
+static uint64_t
+cwn_earlier(uint64_t a, uint64_t b)
+{
+	return ((a == 0) || ((b != 0) && (b < a))) ? b : a;
+}
+
 #if defined(_WIN32)
 /* What CivetWeb's own pthreads for Windows lack. */
 static int

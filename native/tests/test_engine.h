@@ -1,7 +1,15 @@
 /* The engine's parts: the wheel, the poller with both back ends, processors and workers. */
 
+#if defined(__linux__)
+#include "engine/notifier.c" /* elsewhere the library includes it */
+#endif
 #include "engine/wheel.c"
 #include "engine/poller.c"
+#include "engine/scheduler.h"
+#include "engine/links.c"
+#include "engine/processors.c"
+#include "engine/workers.c"
+#include "engine/engine_watch.c"
 #include "engine/scheduler.c"
 
 /* --- the wheel: against a list that is searched --- */

@@ -1,5 +1,19 @@
 /* Who runs the turns: leaders where there are any, the own thread where it must. */
 
+/* A new session need not have its first turns on its own thread. By the thread that has its turn. */
+static void
+leaders_at_once(cwn_session *session)
+{
+#if defined(__linux__)
+	if (session->seat != NULL) {
+		session->seat->own_turns = 0;
+	}
+#else
+	(void)session;
+#endif
+}
+
+
 enum { LEADERS_CLIENTS = 12, LEADERS_WARM = 8 };
 
 typedef struct leaders_test {

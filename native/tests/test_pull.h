@@ -244,6 +244,8 @@ pull_open(const pull_server *server, const char *path, const char *early)
 	return peer;
 }
 
+static atomic_bool pull_leaders_at_once;
+
 /* The session of an upgrade, begun; NULL when there is none. */
 static cwn_session *
 pull_accept(struct mg_connection *conn,
@@ -259,6 +261,9 @@ pull_accept(struct mg_connection *conn,
 	session = cwn_session_create(conn, options);
 	CHECK(session != NULL);
 	CHECK_EQUAL(1, cwn_session_begin(session, handler, user_data));
+	if (atomic_load(&pull_leaders_at_once)) {
+		leaders_at_once(session);
+	}
 	return session;
 }
 
@@ -788,10 +793,7 @@ pull_test_record(pull_test *t)
 	static unsigned char data[10000];
 	pull_peer peer;
 	int i;
-#if defined(__linux__)
-	unsigned own_at_first = cwn_own_at_first;
-	cwn_own_at_first = 0;
-#endif
+	atomic_store(&pull_leaders_at_once, true);
 	t->handler = pull_record_turn;
 	peer = pull_run(t, pull_script_record, "");
 	for (i = 0; i < 20; i++) {
@@ -803,8 +805,8 @@ pull_test_record(pull_test *t)
 	}
 #if defined(__linux__)
 	CHECK(atomic_load(&t->step) > 0); /* leaders have had their turns */
-	cwn_own_at_first = own_at_first;
 #endif
+	atomic_store(&pull_leaders_at_once, false);
 	pull_finish(&peer);
 	pull_wait_for(&t->ended, 1);
 	pull_close(&peer, false);
@@ -844,11 +846,10 @@ pull_script_deaf(pull_test *t, cwn_session *session)
 static void
 pull_test_deaf(pull_test *t)
 {
-	unsigned own_at_first = cwn_own_at_first;
 	pull_peer peer;
 	char byte;
 	int turns;
-	cwn_own_at_first = 0;
+	atomic_store(&pull_leaders_at_once, true);
 	t->handler = pull_deaf_turn;
 	atomic_store(&t->deaf, true);
 	atomic_store(&t->over, false);
@@ -865,7 +866,7 @@ pull_test_deaf(pull_test *t)
 	pull_wait_for(&t->ended, 1);
 	pull_close(&peer, false);
 	t->handler = NULL;
-	cwn_own_at_first = own_at_first;
+	atomic_store(&pull_leaders_at_once, false);
 }
 #endif
 
@@ -1463,9 +1464,7 @@ test_pull_soak_tls(void)
 		return;
 	}
 	pull_guard_openssl();
-#if defined(__linux__)
-	cwn_own_at_first = 0; /* short connections too */
-#endif
+	atomic_store(&pull_leaders_at_once, true); /* short connections too */
 	pull_soak_all(true);
 	pull_unguard_openssl();
 }

@@ -22,6 +22,7 @@ soak_on_data(struct mg_connection *conn, int bits, char *data, size_t size, void
 {
 	cwn_session *session = (cwn_session *)user;
 	(void)conn;
+	leaders_at_once(session); /* short connections too */
 	if (bits <= 2) {
 		if (size % 512 == 77) {
 			mg_sleep(25); /* late: the watch goes round the leader, the sender sends what is left */
@@ -231,9 +232,6 @@ test_soak(void)
 	pthread_t threads[SOAK_CLIENTS + 3];
 	int i, count = 0;
 
-#if defined(__linux__)
-	cwn_own_at_first = 0; /* short connections too */
-#endif
 	memset(&callbacks, 0, sizeof(callbacks));
 	callbacks.begin_request = on_begin;
 	s.options.size = sizeof(s.options);

@@ -40,7 +40,7 @@ enum { CWN_MOST_READY = 64 };
 typedef struct cwn_poller {
 	cwn_poller_kind kind;
 	int epoll;
-	SOCKET wake_read, wake_write; /* one and the same but where it is a pipe */
+	cwn_notifier notifier;
 	atomic_bool woken;
 	/* of the back end poll */
 	pthread_mutex_t lock;
@@ -55,92 +55,8 @@ typedef struct cwn_poller {
 
 #if defined(__linux__)
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #define CWN_WAKE_KEY UINT64_MAX
-#endif
-
-#if defined(_WIN32)
-
-/* A UDP socket connected to itself: WSAPoll takes sockets only. */
-static bool
-cwn_poller_open_wake(cwn_poller *poller)
-{
-	struct sockaddr_in address;
-	int size = (int)sizeof(address);
-	u_long nonblocking = 1;
-	SOCKET sock = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
-	if (sock == INVALID_SOCKET) {
-		return false;
-	}
-	set_close_on_exec(sock, NULL, NULL);
-	memset(&address, 0, sizeof(address));
-	address.sin_family = AF_INET;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((bind(sock, (struct sockaddr *)&address, size) != 0)
-	    || (getsockname(sock, (struct sockaddr *)&address, &size) != 0)
-	    || (connect(sock, (struct sockaddr *)&address, size) != 0)
-	    || (ioctlsocket(sock, (long)FIONBIO, &nonblocking) != 0)) {
-		closesocket(sock);
-		return false;
-	}
-	poller->wake_read = poller->wake_write = sock;
-	return true;
-}
-
-static void
-cwn_poller_write_wake(cwn_poller *poller)
-{
-	(void)send(poller->wake_write, "", 1, 0);
-}
-
-static void
-cwn_poller_read_wake(cwn_poller *poller)
-{
-	char sink[64];
-	while (recv(poller->wake_read, sink, (int)sizeof(sink), 0) > 0) {
-	}
-}
-
-#else
-
-static bool
-cwn_poller_open_wake(cwn_poller *poller)
-{
-#if defined(__linux__)
-	poller->wake_read = poller->wake_write = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return poller->wake_read >= 0;
-#else
-	int ends[2], i;
-	if (pipe(ends) != 0) {
-		return false;
-	}
-	for (i = 0; i < 2; i++) {
-		(void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-		(void)fcntl(ends[i], F_SETFL, O_NONBLOCK);
-	}
-	poller->wake_read = ends[0];
-	poller->wake_write = ends[1];
-	return true;
-#endif
-}
-
-static void
-cwn_poller_write_wake(cwn_poller *poller)
-{
-	static const uint64_t one = 1; /* as an eventfd wants it; full is set, too */
-	ssize_t n = write(poller->wake_write, &one, sizeof(one));
-	(void)n;
-}
-
-static void
-cwn_poller_read_wake(cwn_poller *poller)
-{
-	char sink[64];
-	ssize_t n = read(poller->wake_read, sink, sizeof(sink));
-	(void)n;
-}
-
 #endif
 
 static void
@@ -151,12 +67,7 @@ cwn_poller_close(cwn_poller *poller)
 		(void)close(poller->epoll);
 	}
 #endif
-	if (poller->wake_read != INVALID_SOCKET) {
-		closesocket(poller->wake_read);
-	}
-	if ((poller->wake_write != INVALID_SOCKET) && (poller->wake_write != poller->wake_read)) {
-		closesocket(poller->wake_write);
-	}
+	cwn_notifier_close(&poller->notifier);
 	mg_free(poller->watched);
 	mg_free(poller->polled);
 	mg_free(poller->places);
@@ -171,20 +82,17 @@ cwn_poller_open(cwn_poller *poller, cwn_poller_kind kind)
 	memset(poller, 0, sizeof(*poller));
 	poller->kind = kind;
 	poller->epoll = -1;
-	poller->wake_read = poller->wake_write = INVALID_SOCKET;
-	pthread_mutex_init(&poller->lock, NULL);
-	if (!cwn_poller_open_wake(poller)) {
-		poller->wake_read = poller->wake_write = INVALID_SOCKET;
-		cwn_poller_close(poller);
+	if (!cwn_notifier_open(&poller->notifier)) {
 		return false;
 	}
+	pthread_mutex_init(&poller->lock, NULL);
 #if defined(__linux__)
 	if (kind == CWN_POLLER_EPOLL) {
 		struct epoll_event event;
 		event.events = EPOLLIN;
 		event.data.u64 = CWN_WAKE_KEY;
 		poller->epoll = epoll_create1(EPOLL_CLOEXEC);
-		if ((poller->epoll < 0) || (epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->wake_read, &event) != 0)) {
+		if ((poller->epoll < 0) || (epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->notifier.read_end, &event) != 0)) {
 			cwn_poller_close(poller);
 			return false;
 		}
@@ -198,7 +106,7 @@ static void
 cwn_poller_wake(cwn_poller *poller)
 {
 	if (!atomic_exchange(&poller->woken, true)) {
-		cwn_poller_write_wake(poller);
+		cwn_notifier_set(&poller->notifier);
 	}
 }
 
@@ -282,7 +190,7 @@ cwn_poller_wait_epoll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 		uint32_t got = events[i].events;
 		if (events[i].data.u64 == CWN_WAKE_KEY) {
 			/* In this order: a wake in between writes again. */
-			cwn_poller_read_wake(poller);
+			cwn_notifier_clear(&poller->notifier);
 			atomic_store(&poller->woken, false);
 			continue;
 		}
@@ -348,7 +256,7 @@ cwn_poller_wait_poll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 		mg_sleep(10); /* memory may come back */
 		return 0;
 	}
-	poller->polled[0].fd = poller->wake_read;
+	poller->polled[0].fd = poller->notifier.read_end;
 	poller->polled[0].events = CWN_POLL_NEWS;
 	for (i = 0; i < poller->count; i++) {
 		cwn_watched *watched = poller->watched[i];
@@ -367,7 +275,7 @@ cwn_poller_wait_poll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 		return 0;
 	}
 	if (poller->polled[0].revents != 0) {
-		cwn_poller_read_wake(poller);
+		cwn_notifier_clear(&poller->notifier);
 		atomic_store(&poller->woken, false);
 	}
 	pthread_mutex_lock(&poller->lock);

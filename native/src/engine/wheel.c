@@ -6,7 +6,7 @@
  * tick differs from the present one, and moves down as that time comes nearer. No timer
  * is early; one is late by less than a tick.
  *
- * Not thread-safe: a processor keeps its wheel under a lock (scheduler.c). */
+ * Not thread-safe: a processor keeps its wheel under a lock (scheduler.h). */
 
 enum {
 	CWN_TICK_MS = 4,

@@ -13,21 +13,14 @@
  * Everything a frame header can do wrong is refused from the header alone.
  */
 
-enum { CWN_OPCODE_CONTINUATION = 0,
-	   CWN_OPCODE_TEXT = 1,
-	   CWN_OPCODE_BINARY = 2,
-	   CWN_OPCODE_CLOSE = 8,
-	   CWN_OPCODE_PING = 9,
-	   CWN_OPCODE_PONG = 10 };
-
-enum { CWN_MAX_HEADER = 14,
-	   CWN_MAX_CONTROL = 125,
-	   /* what is reserved for a message before any of it has arrived */
-	   CWN_FIRST_RESERVE = 64 * 1024,
-	   /* a larger message buffer is given back after the message */
-	   CWN_KEEP_MESSAGE = 256 * 1024,
-	   /* A message may have empty fragments; one that has nothing else, for ever, may not be. */
-	   CWN_MAX_EMPTY_FRAGMENTS = 1024 };
+enum {
+	/* what is reserved for a message before any of it has arrived */
+	CWN_FIRST_RESERVE = 64 * 1024,
+	/* a larger message buffer is freed after the message */
+	CWN_KEEP_MESSAGE = 256 * 1024,
+	/* A message may have empty fragments, but not an endless row of them. */
+	CWN_MAX_EMPTY_FRAGMENTS = 1024
+};
 
 typedef enum cwn_event_kind {
 	CWN_NEED_BYTES,
@@ -72,11 +65,7 @@ typedef struct cwn_reader {
 } cwn_reader;
 
 static void
-cwn_reader_init(cwn_reader *reader,
-                unsigned char *input,
-                size_t capacity,
-                size_t length,
-                uint32_t max_message_size)
+cwn_reader_init(cwn_reader *reader, unsigned char *input, size_t capacity, size_t length, uint32_t max_message_size)
 {
 	memset(reader, 0, sizeof(*reader));
 	reader->input = input;
@@ -195,41 +184,6 @@ cwn_reader_commit(cwn_reader *reader, size_t size)
 	}
 }
 
-/* What of a frame header can be told from size bytes: its own size, 0 while it
- * is not complete. *payload is set as soon as the length field is there. */
-static size_t
-cwn_header_size(const unsigned char *p, size_t size, uint64_t *payload, bool *known)
-{
-	size_t header = 2;
-	*known = false;
-	if (size < 2) {
-		return 0;
-	}
-	*payload = p[1] & 0x7Fu;
-	if (*payload == 126) {
-		header = 4;
-		if (size < header) {
-			return 0;
-		}
-		*payload = ((uint64_t)p[2] << 8) | p[3];
-	} else if (*payload == 127) {
-		int i;
-		header = 10;
-		if (size < header) {
-			return 0;
-		}
-		*payload = 0;
-		for (i = 2; i < 10; i++) {
-			*payload = (*payload << 8) | p[i];
-		}
-	}
-	*known = true;
-	if ((p[1] & 0x80u) != 0) {
-		header += 4;
-	}
-	return (size < header) ? 0 : header;
-}
-
 /* Whether another frame can be read without waiting for the socket. */
 static bool
 cwn_reader_has_frame(const cwn_reader *reader)
@@ -237,10 +191,7 @@ cwn_reader_has_frame(const cwn_reader *reader)
 	uint64_t payload;
 	bool known;
 	size_t size = reader->length - reader->position;
-	size_t header = cwn_header_size(reader->input + reader->position,
-	                                size,
-	                                &payload,
-	                                &known);
+	size_t header = cwn_header_size(reader->input + reader->position, size, &payload, &known);
 	return (header != 0) && (payload <= size - header);
 }
 
@@ -407,10 +358,7 @@ cwn_reader_next(cwn_reader *reader, cwn_event *event)
 			    && !cwn_reader_end_message(reader)) {
 				break;
 			}
-			return cwn_reader_emit(event,
-			                       reader->opcode,
-			                       data,
-			                       reader->frame_size);
+			return cwn_reader_emit(event, reader->opcode, data, reader->frame_size);
 		}
 
 		n = (available < left) ? available : left;
@@ -436,10 +384,7 @@ cwn_reader_next(cwn_reader *reader, cwn_event *event)
 				break;
 			}
 			reader->message_delivered = true;
-			return cwn_reader_emit(event,
-			                       opcode,
-			                       reader->message,
-			                       reader->message_size);
+			return cwn_reader_emit(event, opcode, reader->message, reader->message_size);
 		}
 	}
 
@@ -451,36 +396,4 @@ cwn_reader_next(cwn_reader *reader, cwn_event *event)
 		event->kind = CWN_NEED_BYTES;
 	}
 	return event->kind;
-}
-
-/* Close codes a peer may send (section 7.4; 1012-1014 are IANA's). */
-static bool
-cwn_close_code_is_valid(int code)
-{
-	return ((code >= 1000) && (code <= 1014) && (code != 1004) && (code != 1005)
-	        && (code != 1006))
-	       || ((code >= 3000) && (code <= 4999));
-}
-
-/* The payload of a Close frame: its code (1005 without one), or the reason to
- * fail the connection in *error (1002 or 1007). */
-static int
-cwn_parse_close(const unsigned char *data, size_t size, int *error)
-{
-	int code;
-	*error = 0;
-	if (size == 0) {
-		return 1005;
-	}
-	if (size == 1) {
-		*error = 1002;
-		return 0;
-	}
-	code = (data[0] << 8) | data[1];
-	if (!cwn_close_code_is_valid(code)) {
-		*error = 1002;
-	} else if (!cwn_utf8_is_valid(data + 2, size - 2)) {
-		*error = 1007;
-	}
-	return code;
 }

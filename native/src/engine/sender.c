@@ -1,15 +1,22 @@
-/* Who sends what is left when a session's own thread cannot: a callback or handler has
- * its turn, and may have it for long. Neither other threads' frames nor the time-out
- * for a peer that does not read shall wait for that.
+/* The sender: it sends what is left when a session's own thread cannot, because a callback or
+ * handler has its turn, perhaps for long. Neither other threads' frames nor the time-out for a
+ * peer that does not read may wait for that.
  *
- * A session that has something left is enlisted here by whoever left it; one thread of
- * the process tries again every few milliseconds, and never waits for any peer. It
- * leaves a session that is attended to its own thread, which polls the socket and
- * enlists it again before it calls the application. The thread exists while there is
- * something to do. If it cannot be had, the own thread does it all, after its turn.
+ * One thread of the process tries the enlisted sessions again every few milliseconds, and never
+ * waits for a peer. A session that is attended it leaves to the session's own thread, which polls
+ * the socket and enlists the session again before it calls the application. The thread exists
+ * while there is something to do. If it cannot be started, the own thread does it all, after
+ * its turn.
  *
- * cwn_sender.lock is the last of all locks and short. No reference is held: a session
- * is forgotten before it is detached. */
+ * A session, under the lock:
+ *   idle      -> enlisted    something is left (cwn_sender_enlist)
+ *   enlisted  -> current     the sender tries it, without the lock
+ *   current   -> enlisted    some of it is still left
+ *   current   -> idle        all is sent, or the own thread attends to it, or it has failed
+ *   any state -> forgotten   it is about to be detached (cwn_sender_forget); for good
+ *
+ * cwn_sender.lock is the last of all locks, and held shortly. No reference is held: a session is
+ * forgotten before it is detached. */
 
 enum {
 	CWN_SENDER_SHORT_MS = 1, /* between two rounds while peers take something */
@@ -61,7 +68,7 @@ cwn_sender_try(cwn_session *session, bool *progress)
 {
 	size_t before;
 	int result;
-	/* Whoever holds it is sending, the queue first. */
+	/* A thread that holds it is sending, the queue first. */
 	if (pthread_mutex_trylock(&session->send_lock) != 0) {
 		return true;
 	}
@@ -140,7 +147,7 @@ cwn_sender_forget(cwn_session *session)
 	}
 	while (cwn_sender.current == session) {
 		pthread_mutex_unlock(&cwn_sender.lock);
-		mg_sleep(1); /* it does not wait for anything */
+		mg_sleep(1); /* the sender does not wait for anything */
 		pthread_mutex_lock(&cwn_sender.lock);
 	}
 	pthread_mutex_unlock(&cwn_sender.lock);

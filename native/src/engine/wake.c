@@ -28,6 +28,12 @@ enum { CWN_FUTEX_WAIT_PRIVATE = 128, CWN_FUTEX_WAKE_PRIVATE = 129 };
  * to the next one on its thread. */
 enum { CWN_SOON_MS = 50, CWN_IDLE_MS = 1000 };
 
+/* What the own thread does.
+ *   BUSY   -> POLLS    it begins to wait for a socket: a signal wakes it
+ *   BUSY   -> SLEEPS   it begins to wait without one: the futex wakes it
+ *   POLLS, SLEEPS -> BUSY   it has waited
+ * Each wait looks at is_set after the change and before it sleeps, and cwn_wake_set looks at
+ * the state after it has set is_set: one of the two sees what the other has written. */
 enum { CWN_WAKE_BUSY, CWN_WAKE_POLLS, CWN_WAKE_SLEEPS };
 
 typedef struct cwn_wake {
@@ -219,10 +225,7 @@ cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *wo
 
 #else
 
-typedef struct cwn_wake {
-	SOCKET read_end;
-	SOCKET write_end;
-} cwn_wake;
+typedef cwn_notifier cwn_wake;
 
 static bool
 cwn_wake_prepare(void)
@@ -230,91 +233,22 @@ cwn_wake_prepare(void)
 	return true;
 }
 
-#if defined(_WIN32)
 static bool
 cwn_wake_create(cwn_wake *wake)
 {
-	/* A UDP socket connected to itself: poll on Windows takes sockets only. */
-	struct sockaddr_in address;
-	int size = (int)sizeof(address);
-	u_long nonblocking = 1;
-	SOCKET s = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
-	if (s == INVALID_SOCKET) {
-		return false;
-	}
-	set_close_on_exec(s, NULL, NULL);
-	memset(&address, 0, sizeof(address));
-	address.sin_family = AF_INET;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((bind(s, (struct sockaddr *)&address, size) != 0)
-	    || (getsockname(s, (struct sockaddr *)&address, &size) != 0)
-	    || (connect(s, (struct sockaddr *)&address, size) != 0)
-	    || (ioctlsocket(s, (long)FIONBIO, &nonblocking) != 0)) {
-		closesocket(s);
-		return false;
-	}
-	wake->read_end = wake->write_end = s;
-	return true;
+	return cwn_notifier_open(wake);
 }
 
 static void
 cwn_wake_set(cwn_wake *wake)
 {
-	(void)send(wake->write_end, "", 1, 0);
+	cwn_notifier_set(wake);
 }
-
-static void
-cwn_wake_clear(cwn_wake *wake)
-{
-	char buffer[64];
-	while (recv(wake->read_end, buffer, (int)sizeof(buffer), 0) > 0) {
-	}
-}
-
-#else
-
-static bool
-cwn_wake_create(cwn_wake *wake)
-{
-	int ends[2];
-	int i;
-	if (pipe(ends) != 0) {
-		return false;
-	}
-	for (i = 0; i < 2; i++) {
-		(void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-		(void)fcntl(ends[i], F_SETFL, O_NONBLOCK);
-	}
-	wake->read_end = ends[0];
-	wake->write_end = ends[1];
-	return true;
-}
-
-static void
-cwn_wake_set(cwn_wake *wake)
-{
-	/* A full pipe is set. */
-	ssize_t n = write(wake->write_end, "", 1);
-	(void)n;
-}
-
-static void
-cwn_wake_clear(cwn_wake *wake)
-{
-	char buffer[64];
-	ssize_t n = read(wake->read_end, buffer, sizeof(buffer));
-	(void)n;
-}
-
-#endif
 
 static void
 cwn_wake_destroy(cwn_wake *wake)
 {
-	closesocket(wake->read_end);
-	if (wake->write_end != wake->read_end) {
-		closesocket(wake->write_end);
-	}
+	cwn_notifier_close(wake);
 }
 
 static void
@@ -345,7 +279,7 @@ cwn_wake_wait(cwn_wake *wake, struct mg_pollfd *poller, int timeout_ms, bool *wo
 	poller->revents = (result > 0) ? pollers[0].revents : 0;
 	*woken = (result > 0) && (pollers[1].revents != 0);
 	if (*woken) {
-		cwn_wake_clear(wake);
+		cwn_notifier_clear(wake);
 	}
 	return (*woken && (poller->revents == 0)) ? -1 : result;
 }

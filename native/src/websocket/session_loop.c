@@ -1,21 +1,4 @@
-/* The loop of a session: wait, receive, hand out, answer (RFC 6455, 5 to 7). */
-
-/* What the loop alone knows. */
-typedef struct cwn_loop {
-	cwn_session *session;
-	cwn_reader reader;
-	mg_websocket_data_handler handler;
-	void *user_data;
-	bool receive_first;   /* more is likely there: do not poll before */
-	bool close_received;
-	bool ping_unanswered;
-	bool pings_over;
-	uint64_t progress_at; /* last sign of life worth the name */
-	size_t trickle;       /* bytes since then that were not */
-	uint64_t ping_at;
-	cwn_seat *seat; /* NULL: no leader runs it */
-	bool over;      /* a leader has seen the end */
-} cwn_loop;
+/* The loop that drives a session: wait, receive, hand out, mind the deadlines. */
 
 typedef enum cwn_wait_result {
 	CWN_READABLE,
@@ -45,10 +28,10 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	uint64_t keep_until = 0;
 	if (atomic_load(&session->close_sent)) {
 		/* No leader runs it any more: none need hear of what comes. */
-		cwn_seat_disarm(loop->seat);
+		cwn_seat_disarm(session->seat);
 	}
-	if (!cwn_loop_is_busy(loop) && cwn_seat_may_park(loop->seat, &keep_until)) {
-		switch (cwn_seat_wait(loop->seat, deadline)) {
+	if (!cwn_loop_is_busy(loop) && cwn_seat_may_park(session->seat, &keep_until)) {
+		switch (cwn_seat_wait(session->seat, deadline)) {
 		case CWN_PARK_OVER:
 			return CWN_TIMED_OUT;
 		case CWN_PARK_WOKEN:
@@ -79,147 +62,6 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	}
 	/* An interrupted poll counts as readable: receiving then would block. */
 	return CWN_READABLE;
-}
-
-static void
-cwn_loop_note_close(cwn_loop *loop, int code, const unsigned char *reason, size_t size)
-{
-	cwn_session_info *info = &loop->session->info;
-	pthread_mutex_lock(&loop->session->state_lock);
-	info->remote_code = code;
-	memcpy(info->reason, reason, size);
-	info->reason[size] = 0;
-	info->reason_size = (uint32_t)size;
-	pthread_mutex_unlock(&loop->session->state_lock);
-}
-
-static void
-cwn_loop_fail(cwn_loop *loop, int code, const char *reason)
-{
-	(void)cwn_session_close(loop->session, code, reason, strlen(reason));
-}
-
-/* Calls the application, unless closing has begun: nothing is delivered after
- * it. Returns false when it wants no more. */
-static bool
-cwn_loop_deliver(cwn_loop *loop, const cwn_event *event)
-{
-	if (atomic_load(&loop->session->close_sent)) {
-		return true;
-	}
-	/* The callback type is CivetWeb's: char pointer, never NULL. */
-	return loop->handler(loop->session->conn,
-	                     event->opcode,
-	                     (event->size > 0) ? (char *)(uintptr_t)event->data
-	                                       : (char *)(uintptr_t) "",
-	                     event->size,
-	                     loop->user_data)
-	       != 0;
-}
-
-static bool
-cwn_loop_handle_close(cwn_loop *loop, const cwn_event *event)
-{
-	int error;
-	int code = cwn_parse_close(event->data, event->size, &error);
-	if (error != 0) {
-		cwn_loop_fail(loop,
-		              error,
-		              (error == 1007) ? "close reason is not valid UTF-8"
-		                              : "invalid close frame");
-		return false;
-	}
-	loop->close_received = true;
-	if (event->size > 2) {
-		cwn_loop_note_close(loop, code, event->data + 2, event->size - 2);
-	} else {
-		cwn_loop_note_close(loop, code, (const unsigned char *)"", 0);
-	}
-	(void)cwn_loop_deliver(loop, event);
-	/* Section 5.5.1: the answer carries the code received. */
-	(void)cwn_session_close(loop->session, (code == 1005) ? 0 : code, NULL, 0);
-	return false;
-}
-
-/* False when the connection is over. */
-static bool
-cwn_loop_handle(cwn_loop *loop, const cwn_event *event)
-{
-	cwn_session *session = loop->session;
-
-	switch (event->opcode) {
-	case CWN_OPCODE_CLOSE:
-		return cwn_loop_handle_close(loop, event);
-	case CWN_OPCODE_PING:
-		(void)cwn_session_send(session,
-		                       CWN_OPCODE_PONG,
-		                       (const char *)event->data,
-		                       event->size);
-		break;
-	case CWN_OPCODE_PONG:
-		loop->ping_unanswered = false;
-		break;
-	default:
-		break;
-	}
-	if (!cwn_loop_deliver(loop, event)) {
-		(void)cwn_session_close(session, 1000, NULL, 0);
-	}
-	return true;
-}
-
-/* The peer has given a sign of life worth the name. */
-static void
-cwn_loop_note_progress(cwn_loop *loop)
-{
-	loop->progress_at = cwn_now_ms();
-	loop->trickle = 0;
-	loop->ping_unanswered = false;
-}
-
-/* Hands out all that has been received. False when the connection is over. */
-static bool
-cwn_loop_drain_input(cwn_loop *loop)
-{
-	cwn_session *session = loop->session;
-	bool worked = false;
-	bool alive = true;
-
-	while (alive) {
-		cwn_event event;
-		cwn_event_kind kind = cwn_reader_next(&loop->reader, &event);
-		int requested;
-
-		if (kind == CWN_NEED_BYTES) {
-			break;
-		}
-		worked = true;
-		if (kind == CWN_BROKEN) {
-			cwn_loop_fail(loop, event.code, event.reason);
-			alive = false;
-			break;
-		}
-		/* While more input is waiting its answers travel together; the answer
-		 * to the last goes at once, however long its callback takes. */
-		session->gather = cwn_reader_has_frame(&loop->reader);
-		alive = cwn_loop_handle(loop, &event);
-		requested = atomic_load(&session->requested_close);
-		if (requested != 0) {
-			(void)cwn_session_close(session, requested, NULL, 0);
-		}
-		if (atomic_load(&session->failed)) {
-			alive = false;
-		}
-	}
-
-	if (!cwn_session_flush(session)) {
-		return false;
-	}
-	if (worked) {
-		/* Callbacks may take their time; the peer is not to blame for it. */
-		cwn_loop_note_progress(loop);
-	}
-	return alive;
 }
 
 /* Sends what is left as far as the peer takes it. */
@@ -372,9 +214,9 @@ cwn_loop_step(cwn_loop *loop)
 	if (atomic_load(&session->stalled_at) != 0) {
 		cwn_sender_enlist(session); /* the application may take its time */
 	}
-	cwn_seat_begin_turn(loop->seat);
+	cwn_seat_begin_turn(session->seat);
 	alive = cwn_loop_receive(loop) != CWN_RECEIVE_OVER;
-	cwn_seat_end_turn(loop->seat);
+	cwn_seat_end_turn(session->seat);
 	return alive;
 }
 
@@ -399,7 +241,7 @@ cwn_loop_lead(void *user_data, const cwn_leader *leader, bool until_empty)
 		}
 	} while (loop->receive_first || until_empty);
 	deadline = cwn_loop_deadline(loop);
-	return cwn_seat_is_parked_for(loop->seat, deadline) ? CWN_TURN_DONE : CWN_TURN_OWN;
+	return cwn_seat_is_parked_for(loop->session->seat, deadline) ? CWN_TURN_DONE : CWN_TURN_OWN;
 }
 
 static void
@@ -465,10 +307,11 @@ cwn_session_run(cwn_session *session,
 	cwn_wake_begin(&session->wake);
 	loop.receive_first = (session->ssl != NULL);
 	if (cwn_loop_drain_input(&loop)) {
-		loop.seat = cwn_seat_begin(session, cwn_loop_lead, &loop);
+		session->seat = cwn_seat_begin(session, cwn_loop_lead, &loop);
 		while (cwn_loop_step(&loop)) {
 		}
-		cwn_seat_end(loop.seat);
+		cwn_seat_end(session->seat);
+		session->seat = NULL;
 	}
 	if (atomic_load(&session->close_sent) && !atomic_load(&session->failed)) {
 		cwn_loop_linger(&loop);

@@ -1,20 +1,24 @@
-/* Output that is held back for company, and the time it may be.
+/* Gathered output that is held back, and the longest time it may be.
  *
- * While more input is at hand the answers of a turn are gathered and sent together when
- * it is used up (session.c, session_pull.c). But the application may take its time with
- * the next message, and the answer to the last must not wait for that. Sessions with
- * such output are in a list, which a thread goes through every few milliseconds while it
- * is not empty: what it finds as it was the time before, it sends.
+ * While more input is at hand the answers of a turn are gathered and sent together when the
+ * input is used up (websocket/session_send.c, session_pull.c). But the application may take
+ * its time with the next message, and the answer to the last must not wait for that. Sessions
+ * with such output are in a list. While the list is not empty a thread goes through it every
+ * few milliseconds, and sends what has not changed since the time before.
  *
- * A session's word, held, is odd while it has such output; only whoever has the turn
- * changes it. A session stays in the list until it has held nothing back between two
- * looks: so a busy one takes the lock once, not in every turn. It leaves at the latest when
- * it is detached. The lock may be taken with the session's send_lock held; the other way
- * round that is only tried. */
+ * A session's word, held; only the thread that has the turn changes it:
+ *   even -> odd    output is held back (cwn_session_hold)
+ *   odd  -> even   the turn sends it, or the session ends (cwn_session_hold_ends)
+ * Its place in the list, under the lock:
+ *   out -> in      output is held back (cwn_held_enter)
+ *   in  -> out     nothing was held back between two looks (cwn_held_look), or the session
+ *                  is detached (cwn_held_leave)
+ * So a busy session takes the lock once, not in every turn. The lock may be taken with the
+ * session's send_lock held; the other way round, send_lock is only tried. */
 
 enum {
 	CWN_HELD_MS = 10,
-	CWN_HELD_STAYS_MS = 1000 /* the thread, without work */
+	CWN_HELD_STAYS_MS = 1000 /* how long the thread stays without work */
 };
 
 static struct {
@@ -50,7 +54,7 @@ cwn_held_unlink(cwn_session *session)
 static void
 cwn_held_send(cwn_session *session)
 {
-	/* Whoever sends just now sends that too. */
+	/* A thread that has the lock is sending, and sends this too. */
 	if (pthread_mutex_trylock(&session->send_lock) == 0) {
 		if (session->attached && (cwn_session_try_left(session) == 0)) {
 			cwn_sender_enlist(session); /* the peer does not take it at once */
@@ -106,7 +110,7 @@ cwn_held_thread(void *argument)
 	return NULL;
 }
 
-/* False: nobody would look, so nothing may be held back. */
+/* False: there is no thread to look, so nothing may be held back. */
 static bool
 cwn_held_enter(cwn_session *session)
 {
@@ -130,7 +134,7 @@ cwn_held_enter(cwn_session *session)
 	return entered;
 }
 
-/* Before output is held back, by whoever has the turn. False: it must not be. */
+/* Before output is held back, by the thread that has the turn. False: it must not be. */
 static bool
 cwn_session_hold(cwn_session *session)
 {
@@ -154,7 +158,7 @@ cwn_session_hold_ends(cwn_session *session)
 	}
 }
 
-/* Nobody looks at it any more afterwards. */
+/* The thread does not look at it any more afterwards. */
 static void
 cwn_held_leave(cwn_session *session)
 {
