@@ -38,10 +38,7 @@
 #include "tls_client.h"
 
 #include "client.h"
-
-typedef enum load_mode { MODE_ECHO, MODE_CHURN, MODE_IDLE, MODE_BROADCAST } load_mode;
-
-static const char *const mode_names[] = {"echo", "churn", "idle", "broadcast"};
+#include "load_mode.h"
 
 /* How many clients may be connecting at once. */
 enum { CONNECTING_AT_ONCE = 128 };
@@ -320,19 +317,6 @@ run(void)
 	(void)fflush(stdout);
 	/* The system closes the connections faster than we could. */
 	_exit(0);
-}
-
-static load_mode
-parse_mode(const char *name)
-{
-	int i;
-	for (i = 0; i < 4; i++) {
-		if (strcmp(name, mode_names[i]) == 0) {
-			return (load_mode)i;
-		}
-	}
-	fail("there is no mode %s", name);
-	return MODE_ECHO;
 }
 
 static void
