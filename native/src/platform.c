@@ -1,6 +1,11 @@
 /* The only file with operating-system differences of its own; the rest uses
  * what civetweb.c already evens out (SOCKET, poll, closesocket, pthread_mutex). */
 
+/* An invariant, checked in the native tests only (tests/asserts.h). */
+#ifndef CWN_ASSERT
+#define CWN_ASSERT(condition) ((void)0)
+#endif
+
 #if defined(_MSC_VER)
 #define CWN_THREAD_LOCAL __declspec(thread)
 #else

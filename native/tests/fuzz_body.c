@@ -3,6 +3,8 @@
  * arrive, on the room behind the head or on how much is read at a time, and that
  * what follows the body stays there for CivetWeb. */
 
+#include "asserts.h"
+
 #include "civetweb_net.c"
 
 #include "check.h"

@@ -2,6 +2,8 @@
  * sanitizers find, it checks that the outcome does not depend on how the bytes
  * were cut, and that memory follows what arrived. */
 
+#include "asserts.h"
+
 #include "civetweb_net.c"
 
 #include "check.h"

@@ -1,5 +1,6 @@
 /* What C alone can show: the parts without I/O, and sessions on loopback. */
 
+#include "asserts.h"
 #include "fake_clock.h"
 
 #include "civetweb_net.c"

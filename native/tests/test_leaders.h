@@ -186,6 +186,7 @@ leaders_test_stale_event(leaders_test *t)
 	/* while it is somebody's: noted */
 	CHECK(cwn_seat_take(&event) == NULL);
 	CHECK((atomic_load(&next->turn) & CWN_SEAT_PENDING) != 0);
+	atomic_fetch_sub(&next->turn, CWN_SEAT_RUNNING - CWN_SEAT_OWN); /* given back */
 	cwn_seat_end(next);
 	CHECK_EQUAL(0, atomic_load(&next->turn) % CWN_SEAT_GENERATION);
 #else

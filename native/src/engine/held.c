@@ -44,6 +44,7 @@ cwn_session_holds(cwn_session *session)
 static void
 cwn_held_unlink(cwn_session *session)
 {
+	CWN_ASSERT(*session->held_link == session);
 	*session->held_link = session->held_next;
 	if (session->held_next != NULL) {
 		session->held_next->held_link = session->held_link;

@@ -42,6 +42,7 @@ cwn_link_post(cwn_link *link)
 {
 	cwn_processor *home = link->home;
 	cwn_link *first = atomic_load(&home->inbox);
+	CWN_ASSERT((atomic_load(&link->turn) & CWN_LINK_RUNNING) != 0);
 	do {
 		link->next = first;
 	} while (!atomic_compare_exchange_weak(&home->inbox, &first, link));

@@ -142,6 +142,7 @@ cwn_session_next_queued(cwn_session *session)
 static void
 cwn_session_queue_sent(cwn_session *session, size_t size)
 {
+	CWN_ASSERT((size <= session->leaving.end - session->leaving.start) && (size <= atomic_load(&session->queued)));
 	session->leaving.start += size;
 	if (session->leaving.start == session->leaving.end) {
 		cwn_bytes_free(&session->leaving);
@@ -232,6 +233,7 @@ cwn_session_append(cwn_session *session, const unsigned char *data, size_t size)
 			return false;
 		}
 	}
+	CWN_ASSERT(size <= CWN_OUTPUT_SIZE - session->output_size);
 	memcpy(session->output + session->output_size, data, size);
 	session->output_size += size;
 	return true;

@@ -63,6 +63,7 @@ cwn_seat_end(cwn_seat *seat)
 	if (seat == NULL) {
 		return;
 	}
+	CWN_ASSERT((atomic_load(&seat->turn) & (CWN_SEAT_HOLDER | CWN_SEAT_WANTED)) == CWN_SEAT_OWN);
 	if (seat->added) {
 		(void)epoll_ctl(cwn_leaders.epoll, EPOLL_CTL_DEL, seat->session->sock, NULL);
 	}
@@ -176,6 +177,7 @@ cwn_seat_wait(cwn_seat *seat, uint64_t deadline)
 	static const uint32_t events = (uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP);
 	uint64_t turn = atomic_load(&seat->turn);
 	bool waits;
+	CWN_ASSERT((turn & (CWN_SEAT_HOLDER | CWN_SEAT_WANTED)) == CWN_SEAT_OWN);
 	if (!seat->armed && !cwn_seat_ask(seat, events)) {
 		seat->own_turns = CWN_OWN_WHEN_LATE;
 		return CWN_PARK_FAILED;

@@ -109,7 +109,8 @@ cwn_seat_give_back(cwn_seat *seat)
 {
 	cwn_session *session = seat->session;
 	uint64_t turn = atomic_load(&seat->turn);
-	/* The own thread may end and release the session before this is through. */
+	CWN_ASSERT((turn & CWN_SEAT_HOLDER) == CWN_SEAT_RUNNING);
+	/* The own thread may end and release the session before this function is done. */
 	atomic_fetch_add(&session->references, 1);
 	pthread_mutex_lock(&session->state_lock);
 	while (!atomic_compare_exchange_weak(
@@ -154,6 +155,7 @@ static bool
 cwn_seat_park(cwn_seat *seat)
 {
 	uint64_t turn = atomic_load(&seat->turn);
+	CWN_ASSERT((turn & CWN_SEAT_HOLDER) == CWN_SEAT_RUNNING);
 	for (;;) {
 		if ((turn & CWN_SEAT_WANTED) != 0) {
 			cwn_seat_give_back(seat);

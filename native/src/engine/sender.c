@@ -42,6 +42,7 @@ cwn_sender_prepare(void)
 static void
 cwn_sender_add(cwn_session *session)
 {
+	CWN_ASSERT(!session->enlisted && !session->forgotten);
 	session->enlisted = true;
 	session->previous_enlisted = cwn_sender.last;
 	session->next_enlisted = NULL;
@@ -56,6 +57,7 @@ cwn_sender_remove(cwn_session *session)
 {
 	cwn_session *previous = session->previous_enlisted;
 	cwn_session *next = session->next_enlisted;
+	CWN_ASSERT(session->enlisted && (cwn_sender.count > 0));
 	*((previous != NULL) ? &previous->next_enlisted : &cwn_sender.first) = next;
 	*((next != NULL) ? &next->previous_enlisted : &cwn_sender.last) = previous;
 	session->enlisted = false;

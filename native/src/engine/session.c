@@ -223,6 +223,7 @@ cwn_session_release(cwn_session *session)
 	    || (atomic_fetch_sub(&session->references, 1) != 1)) {
 		return;
 	}
+	CWN_ASSERT(session->seat == NULL); /* the loop has ended, or none has begun */
 	cwn_session_detach(session);
 	pthread_mutex_destroy(&session->send_lock);
 	pthread_mutex_destroy(&session->queue_lock);

@@ -7,7 +7,9 @@ cwn_link_run(cwn_link *link)
 	unsigned rounds = 0;
 	for (;;) {
 		uint64_t turn = atomic_fetch_and(&link->turn, ~(uint64_t)CWN_REASONS);
-		cwn_turn_result result = link->type->run(link, (unsigned)(turn & CWN_REASONS));
+		cwn_turn_result result;
+		CWN_ASSERT((turn & CWN_LINK_RUNNING) != 0);
+		result = link->type->run(link, (unsigned)(turn & CWN_REASONS));
 		if (result == CWN_LINK_OVER) {
 			void (*ended)(void *, SOCKET) = link->type->ended;
 			void *user = link->user;
@@ -38,6 +40,7 @@ cwn_worker_run(cwn_worker *worker, cwn_link *link)
 	cwn_processor *processor = worker->processor;
 	cwn_engine *engine = worker->engine;
 	uint64_t word = worker->word + 1;
+	CWN_ASSERT(word % 2 != 0);
 	worker->word = word;
 	atomic_store(&processor->word, word);
 	if (atomic_load(&engine->watch_sleeps)) {
