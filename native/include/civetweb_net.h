@@ -44,7 +44,7 @@ typedef struct cwn_session_options {
 typedef struct cwn_session_info {
 	uint32_t size;        /* sizeof(cwn_session_info), set by the caller */
 	int32_t local_code;   /* close code sent, 0 = none, 1005 = without code */
-	int32_t remote_code;  /* close code received, likewise */
+	int32_t remote_code;  /* close code received, with the same special values */
 	uint32_t reason_size; /* bytes of the peer's reason (UTF-8, checked) */
 	char reason[124];
 } cwn_session_info;
@@ -58,7 +58,7 @@ CWN_API uint32_t cwn_layout(uint32_t *values, uint32_t count);
 
 /* mg_init_library, made safe to call once for plain servers (features = 0) and
  * again for TLS (MG_FEATURES_TLS). Returns 1, or 0 when the library itself or
- * the TLS asked for cannot be had. Not thread-safe: the caller serialises. */
+ * the TLS asked for is not available. Not thread-safe: the caller serialises. */
 CWN_API int cwn_init(unsigned features);
 
 /* How many processors the program may use, quotas included; before the first session.
@@ -90,12 +90,12 @@ CWN_API int cwn_forget_unsent(struct mg_connection *conn);
  * ends (RFC 9112, section 11.2) or was not sent as one, and a target that has a
  * fragment, or a path with encoded control characters (%00 above all) or
  * backslashes, or that is no UTF-8. Then local_uri is local_uri_raw without dot
- * segments (RFC 3986, section 5.2.4), decoded if told to but for %2F and %5C.
+ * segments (RFC 3986, section 5.2.4), decoded if asked for, except %2F and %5C.
  * CivetWeb itself must run with decode_url=no. Returns 0, or the status of the
  * complete response that was sent. */
 CWN_API int cwn_prepare_request(struct mg_connection *conn, int decode_path);
 
-/* Before CivetWeb looks for a file: answers a path that is none (404) and a
+/* Before CivetWeb looks for a file: answers a path that cannot be a file's (404) and a
  * folder without its slash (301). Returns 0, or the status that was sent. */
 CWN_API int cwn_prepare_file(struct mg_connection *conn);
 
@@ -184,7 +184,7 @@ CWN_API void cwn_gather_handshake(struct mg_connection *conn);
  * what that header said. */
 CWN_API int cwn_peer_address(const struct mg_connection *conn, char *text, size_t size);
 
-/* The server's side of the connection, likewise; of a Unix domain socket its path (at
+/* The same for the server's side of the connection; of a Unix domain socket its path (at
  * least 110 bytes), "*" where the system does not tell. */
 CWN_API int cwn_local_address(const struct mg_connection *conn, char *text, size_t size);
 
@@ -209,13 +209,13 @@ CWN_API int cwn_accept_upgrade(struct mg_connection *conn, const char *headers);
 CWN_API int cwn_read_proxy_header(struct mg_connection *conn);
 
 /* Right after mg_start2: how many threads the server has, of num_threads and one
- * more. mg_start2 succeeds with fewer, even with nobody to accept. */
+ * more. mg_start2 succeeds with fewer, even without the one that accepts. */
 CWN_API uint32_t cwn_context_threads(const struct mg_context *ctx);
 
 /* mg_stop, for such servers too. */
 CWN_API void cwn_stop(struct mg_context *ctx);
 
-/* How many of so many more threads, 256 at most, could be had now, at once. */
+/* Tries to start count threads at once, 256 at most, and ends them. Returns how many started. */
 CWN_API uint32_t cwn_try_threads(uint32_t count);
 
 /* 1 while clients that have been accepted wait for a thread. Not while it stops. */
@@ -275,8 +275,8 @@ CWN_API int cwn_tls_set_certificate(cwn_tls *tls,
  * OpenSSL refuses. */
 CWN_API int cwn_tls_attach(cwn_tls *tls, void *ssl_ctx, char *error, size_t error_size);
 
-/* Once, by whoever created it. Objects of this kind alive in the process, their
- * certificates among them: for leak checks. */
+/* Once, by its creator. cwn_tls_count: objects of this kind alive in the process, their
+ * certificates among them, for leak checks. */
 CWN_API void cwn_tls_release(cwn_tls *tls);
 CWN_API int64_t cwn_tls_count(void);
 
@@ -309,7 +309,7 @@ enum {
 	CWN_TURN_OWN = 0,  /* the own thread's wait has to end */
 	CWN_TURN_DONE = 1, /* all that was there has been read: wait for more */
 	CWN_TURN_AGAIN = 2, /* call at once again: there may be more */
-	CWN_TURN_UNREAD = 3 /* nobody reads now; a wake will come before somebody does */
+	CWN_TURN_UNREAD = 3 /* the program does not read now; a wake will come before it does */
 };
 
 /* Called on another thread, with what the own one may do, while that one waits for
@@ -384,8 +384,8 @@ CWN_API int cwn_session_is_open(cwn_session *session);
 
 CWN_API void cwn_session_get_info(cwn_session *session, cwn_session_info *info);
 
-/* Every session is released once by whoever created it. Sessions alive in the
- * process: for leak checks. */
+/* Every session is released once, by its creator. cwn_session_count: sessions alive in the
+ * process, for leak checks. */
 CWN_API void cwn_session_release(cwn_session *session);
 CWN_API int64_t cwn_session_count(void);
 

@@ -1,4 +1,4 @@
-/* What the binding compares with its own idea at load time. */
+/* What the binding compares with its own structs when it loads the library. */
 
 CWN_API uint32_t
 cwn_abi_version(void)

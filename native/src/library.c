@@ -1,4 +1,4 @@
-/* Starting the library, and what its stop leaves open. */
+/* Starting the library; starting and stopping servers where CivetWeb leaves something open. */
 
 #define SHA_API static
 #include "sha1.inl"
@@ -101,7 +101,7 @@ cwn_stop(struct mg_context *ctx)
 		mg_stop(ctx);
 		return;
 	}
-	/* mg_start2 does not notice when the master thread cannot be had, and mg_stop
+	/* mg_start2 does not notice when the master thread cannot be started, and mg_stop
 	 * then does nothing. This is what the master thread does at its end. */
 	STOP_FLAG_ASSIGN(&ctx->stop_flag, 1);
 	close_all_listening_sockets(ctx);

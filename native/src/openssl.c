@@ -84,8 +84,8 @@ typedef int (*cwn_cert_cb)(SSL *ssl, void *arg);
 #define CWN_X509_V_FLAG_PARTIAL_CHAIN 0x80000ul
 
 /* Before CivetWeb loads and initialises OpenSSL. The first call decides: OpenSSL
- * is not to clean up in exit(), under the hands of threads that still serve. The
- * process's end gives everything back anyway; .NET asks for the same. */
+ * must not clean up in exit() what threads that still serve are using. The end of
+ * the process frees everything anyway; .NET asks for the same. */
 static bool
 cwn_tls_prepare(void)
 {

@@ -13,7 +13,7 @@
 #endif
 
 /* Monotonic, unlike mg_get_current_time_ns: a clock set back must not keep a
- * dead peer, one set forward must not kill the living. */
+ * dead peer, one set forward must not cut live ones. */
 static uint64_t
 cwn_now_ms(void)
 {
@@ -62,11 +62,11 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
 
 enum {
 	CWN_MAX_POLLERS = 2,
-	CWN_LOOK_MS = 200,     /* how soon a loss is noticed where nobody reads */
+	CWN_LOOK_MS = 200,     /* how soon a loss is noticed on sockets that are not read */
 	CWN_WSA_POLLERR = 0x1, /* civetweb.c has redefined POLLERR, POLLIN, POLLOUT */
 };
 
-/* Everybody reads: WSAPoll may say that the peer has finished sending. */
+/* All are read: WSAPoll may say that the peer has finished sending. */
 static int
 cwn_poll_readers(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
 {
@@ -107,7 +107,7 @@ cwn_is_lost(SOCKET sock)
 	       || ((recv(sock, &byte, 1, MSG_PEEK) < 0) && !ERROR_TRY_AGAIN(ERRNO));
 }
 
-/* Somebody does not read. WSAPoll would tell at once, and again at every call,
+/* Some are not read. WSAPoll would tell at once, and again at every call,
  * that the peer has finished sending; select does not, nor does it tell a loss. */
 static int
 cwn_poll_writers(struct mg_pollfd *pollers, unsigned count, int timeout_ms)
@@ -296,8 +296,8 @@ cwn_reset(struct mg_connection *conn)
 	                 (const char *)&at_once,
 	                 sizeof(at_once));
 #if !defined(__linux__)
-	/* Only closing resets, on Windows and macOS. The TLS object must not speak to whoever gets the
-	 * socket's number next. */
+	/* Only closing resets, on Windows and macOS. The TLS object must not write to the connection
+	 * that gets the socket's number next. */
 	if (conn->ssl != NULL) {
 		(void)SSL_set_fd(conn->ssl, -1);
 	}

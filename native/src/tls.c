@@ -5,7 +5,7 @@
  * for one in every full handshake, and gets the current. An SSL_CTX may not be
  * changed while other threads make handshakes with it; a pointer under a lock may. */
 
-/* Immutable; freed by whoever lets the last reference go. */
+/* Immutable; freed when the last reference is released. */
 typedef struct cwn_certificate {
 	atomic_int references;
 	X509 *leaf;
@@ -27,8 +27,8 @@ struct cwn_tls {
 
 static atomic_llong cwn_tls_objects; /* alive: cwn_tls and certificates */
 
-/* Says what failed and why, from the oldest error of this thread: those that
- * follow only say who else was disappointed. */
+/* Says what failed and why, from the oldest error of this thread: later
+ * errors are only consequences of it. */
 static void
 cwn_tls_explain(const char *what, char *error, size_t size)
 {
@@ -60,7 +60,7 @@ cwn_free_stack(cwn_x509_stack *stack)
 	}
 }
 
-/* Certificates in DER, one after the other. NULL when one of them is none. */
+/* Certificates in DER, one after the other. NULL when one of them is not valid. */
 static cwn_x509_stack *
 cwn_read_certificates(const unsigned char *der, size_t size)
 {
@@ -158,7 +158,7 @@ cwn_tls_attach(cwn_tls *tls, void *ssl_ctx, char *error, size_t error_size)
 		return 0;
 	}
 	(void)cwn_ssl_clear_options(ctx, CWN_SSL_OP_MISTAKEN);
-	/* The chain is what the certificate's owner says, never guessed. */
+	/* The chain is the one that was configured, never guessed. */
 	(void)SSL_CTX_ctrl(
 	    ctx, CWN_SSL_CTRL_MODE, CWN_SSL_MODE_NO_AUTO_CHAIN | CWN_SSL_MODE_RELEASE_BUFFERS, NULL);
 	if (tls->client_certificates != CWN_CLIENT_CERTIFICATES_NONE) {

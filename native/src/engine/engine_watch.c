@@ -78,7 +78,7 @@ cwn_engine_watch_thread(void *argument)
 			unsigned us = (cwn_now_ms() < hot_until) ? engine->options.hot_us : engine->options.watch_ms * 1000;
 			cwn_sleep_us(us);
 		} else {
-			/* Nobody has had a turn since the last look: until somebody does. */
+			/* No link has had a turn since the last look: until one has. */
 			pthread_mutex_lock(&engine->lock);
 			atomic_store(&engine->watch_sleeps, true);
 			while (!atomic_load(&engine->ends) && (engine->ended == NULL)) {

@@ -66,7 +66,7 @@ cwn_leader_run(cwn_leader *leader, cwn_seat *seat, bool until_empty)
 }
 
 /* The set cannot be waited for any more (a program that closes all descriptors it does not
- * know closes this one): all who are parked get their turns back, and keep them. */
+ * know closes this one): all own threads that are parked get their turns back, and keep them. */
 static void
 cwn_leaders_fail(void)
 {
@@ -213,7 +213,7 @@ cwn_leaders_begin(void)
 		return false;
 	}
 	/* CivetWeb's own way gives them the stack that its threads have. The watch last:
-	 * without it nobody minds a callback that blocks. */
+	 * without it a callback that blocks would not be noticed. */
 	while ((cwn_leaders.count < wanted)
 	       && (mg_start_thread(cwn_leader_thread, &cwn_leaders.leaders[cwn_leaders.count]) == 0)) {
 		cwn_leaders.count++;

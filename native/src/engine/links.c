@@ -49,7 +49,7 @@ cwn_link_post(cwn_link *link)
 	cwn_processor_wake(home);
 }
 
-/* Wants a turn of a link, from any thread; one that is gone is passed over. */
+/* Asks for a turn of a link, from any thread; a link that is gone is skipped. */
 static void
 cwn_engine_kick(cwn_engine *engine, uint64_t key, unsigned reasons)
 {
@@ -59,7 +59,7 @@ cwn_engine_kick(cwn_engine *engine, uint64_t key, unsigned reasons)
 	}
 }
 
-/* After a turn. A deadline that has moved away is not followed: the timer then comes
+/* After a turn. A deadline that has moved away is not followed: the timer then expires
  * early, finds nothing to do and is set anew, which costs less than moving it each time. */
 static void
 cwn_link_set_timer(cwn_link *link)

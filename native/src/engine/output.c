@@ -1,5 +1,6 @@
 /* What a session has to send, in the order in which it leaves, and how long its peer may
- * take for it. All functions here are called under send_lock.
+ * take for it. All functions here are called under send_lock, except
+ * cwn_session_cut_if_stalled.
  *
  *   output   gathered, or what TLS has not taken; the oldest
  *   leaving  taken from the queue, perhaps sent in part
@@ -15,7 +16,7 @@
  * now and then must not hold a thread for ever. */
 enum { CWN_PROGRESS = 4096 };
 
-/* So much has left. Under send_lock. */
+/* size bytes have left. */
 static void
 cwn_session_note_sent(cwn_session *session, size_t size)
 {
@@ -28,7 +29,7 @@ cwn_session_note_sent(cwn_session *session, size_t size)
 	}
 }
 
-/* What is held for the peer, all together. Under send_lock. */
+/* All bytes that wait for the peer. */
 static size_t
 cwn_session_left(cwn_session *session)
 {
@@ -51,7 +52,7 @@ cwn_session_unlock_send(cwn_session *session)
 	pthread_mutex_unlock(&session->send_lock);
 }
 
-/* Aborts a session whose peer has not taken anything worth the name of what is left. */
+/* Aborts a session whose peer has taken less than CWN_PROGRESS of what is left for too long. */
 static bool
 cwn_session_cut_if_stalled(cwn_session *session)
 {
@@ -181,7 +182,7 @@ cwn_session_send_queue(cwn_session *session)
 	return true;
 }
 
-/* Sends of what is left what the socket takes now. 1: all; 0: some is left; -1: failed.
+/* Sends as much of what is left as the socket takes now. 1: all; 0: some is left; -1: failed.
  * Under send_lock. */
 static int
 cwn_session_try_left(cwn_session *session)

@@ -1,7 +1,7 @@
 /* Which of many sockets can be received from or sent to.
  *
- * What changes is told once (edge-triggered): whoever is told receives until nothing is
- * there, and sends until nothing more is taken, or says with cwn_poller_rearm that he has
+ * What changes is told once (edge-triggered): the caller receives until nothing is
+ * there, and sends until nothing more is taken, or says with cwn_poller_rearm that it has
  * not. Two back ends: epoll on Linux, poll elsewhere (WSAPoll on Windows). Both are
  * compiled on Linux, so that the second is tested where most of the work is done.
  *
@@ -27,7 +27,7 @@ typedef struct cwn_watched {
 	SOCKET sock;
 	uint64_t key;    /* what an event says */
 	unsigned place;  /* in the list of the back end poll */
-	unsigned events; /* not told yet, likewise */
+	unsigned events; /* not told yet; of the back end poll too */
 } cwn_watched;
 
 typedef struct cwn_ready {
@@ -50,7 +50,7 @@ typedef struct cwn_poller {
 	unsigned *places; /* where they were in the list */
 	uint64_t *keys;
 	unsigned polled_capacity;
-	unsigned next; /* where to begin, so that nobody is always last */
+	unsigned next; /* where to begin, so that no socket is always last */
 } cwn_poller;
 
 #if defined(__linux__)
@@ -158,8 +158,8 @@ cwn_poller_remove(cwn_poller *poller, cwn_watched *watched)
 	pthread_mutex_unlock(&poller->lock);
 }
 
-/* For whoever has been told and has received, or sent, until the socket would not: to
- * hear of it again. */
+/* Asks to be told again, after the caller was told and has received, or sent, until the socket
+ * would block. */
 static void
 cwn_poller_rearm(cwn_poller *poller, cwn_watched *watched, unsigned events)
 {

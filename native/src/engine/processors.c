@@ -22,7 +22,7 @@ cwn_processor_harvest(cwn_processor *processor)
 	uint64_t deadline, now;
 	int timeout;
 	cwn_processor_empty_inbox(processor);
-	/* In this order: who posts, or sets a timer, looks at it afterwards. */
+	/* In this order: a thread that posts, or sets a timer, looks at sleeps afterwards. */
 	atomic_store(&processor->sleeps, true);
 	pthread_mutex_lock(&processor->wheel_lock);
 	deadline = cwn_wheel_deadline(&processor->wheel);
@@ -90,7 +90,7 @@ cwn_processor_next(cwn_processor *processor)
 	return cwn_processor_next_due(processor);
 }
 
-/* A processor that nobody has any more goes to a spare worker, a new one, or the next that
+/* A processor without a worker goes to a spare worker, a new one, or the next that
  * comes back. */
 static void
 cwn_processor_give(cwn_processor *processor, uint64_t word)

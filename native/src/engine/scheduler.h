@@ -7,14 +7,14 @@
  *   worker     a thread; it serves the processor it has, or it is spare
  *   link       a connection, or a listening socket: a socket and what is to be done with it
  *
- * A link's turn is one call of its handler. Its word says whether the turn is somebody's
+ * A link's turn is one call of its handler. Its word says whether the turn is taken
  * and for what reasons it is wanted:
  *
  *   idle      no reasons; any source of a reason takes the turn by setting RUNNING
  *   running   RUNNING: a worker runs it, or it is in an inbox to be run
  *   wanted    RUNNING and reasons: the holder runs it again
  *
- *   idle -> wanted      an event, a deadline, a kick: who sets RUNNING sees to the turn
+ *   idle -> wanted      an event, a deadline, a kick: whatever sets RUNNING sees to the turn
  *   wanted -> running   the holder takes the reasons and calls the handler
  *   running -> wanted   a reason came meanwhile
  *   running -> idle     the holder, by one compare-and-swap, which fails if a reason came
@@ -72,7 +72,7 @@ struct cwn_link {
 	const cwn_link_type *type;
 	void *user;
 	cwn_processor *home;
-	uint64_t deadline;      /* whoever has the turn */
+	uint64_t deadline;      /* of the worker that has the turn */
 	_Atomic uint64_t armed; /* for when the timer is set; 0: it is not */
 	cwn_timer timer;        /* under home->wheel_lock */
 	cwn_watched watched;
@@ -88,7 +88,7 @@ struct cwn_processor {
 	cwn_poller poller;
 	pthread_mutex_t wheel_lock;
 	cwn_wheel wheel;   /* under wheel_lock */
-	uint64_t wakes_at; /* likewise: its worker sleeps until then; 0: for ever */
+	uint64_t wakes_at; /* under wheel_lock: its worker sleeps until then; 0: without limit */
 	/* of the worker that has it */
 	cwn_ready ready[CWN_MOST_READY];
 	unsigned next, count;
@@ -141,7 +141,7 @@ struct cwn_engine {
 	_Atomic(cwn_link *) chunks[CWN_MAX_LINK_CHUNKS];
 	uint32_t used;
 	cwn_link *free;
-	/* for those who want to know */
+	/* counters */
 	atomic_ullong handed_over; /* turns that have lost their processor */
 	atomic_ullong starved;     /* times a processor had to wait for a worker */
 };

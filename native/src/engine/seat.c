@@ -42,13 +42,13 @@ enum {
  *   RUNNING -> PARKED    the turn is over and nothing else has come (cwn_seat_park)
  *   RUNNING -> OWN       the own thread has to go on (cwn_seat_give_back)
  *   OWN     -> OWN       the session ends: the next generation (cwn_seat_end)
- * Whoever makes such a change, always by a compare-and-swap, has the turn, or had it. */
+ * The thread that makes such a change, always by a compare-and-swap, has the turn, or had it. */
 enum {
 	CWN_SEAT_OWN = 0,
 	CWN_SEAT_PARKED = 1,
 	CWN_SEAT_RUNNING = 2,
 	CWN_SEAT_HOLDER = 3, /* mask of the three */
-	/* Beside it. PENDING: an event came while the turn was somebody's, who has to receive
+	/* Beside it. PENDING: an event came while a thread had the turn, which has to receive
 	 * again; cleared when that begins. WANTED: the own thread wants the turn from the
 	 * leader; cleared when it gets it. */
 	CWN_SEAT_PENDING = 4,
@@ -128,7 +128,7 @@ cwn_seat_at(uint32_t index)
 	return atomic_load(&cwn_leaders.chunks[index / CWN_SEATS_PER_CHUNK]) + index % CWN_SEATS_PER_CHUNK;
 }
 
-/* Takes the turn that an event is for; NULL when it is somebody's or nobody's any more. */
+/* Takes the turn that an event is for; NULL when a thread has it already, or the session has ended. */
 static cwn_seat *
 cwn_seat_take(const struct epoll_event *event)
 {

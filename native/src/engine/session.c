@@ -71,7 +71,7 @@ struct cwn_session {
 	atomic_size_t early_size; /* waiting looks at it without the lock */
 	atomic_bool unread; /* no event will tell of what the last read may have left */
 	atomic_bool emptied; /* the last read has found nothing */
-	bool missed; /* a turn in which nobody read; of the thread that has the turn */
+	bool missed; /* a turn in which nothing was read; of the thread that has the turn */
 	bool hung_up;
 	cwn_turn_handler turn;
 	void *turn_data;
@@ -241,7 +241,7 @@ cwn_session_abort(cwn_session *session)
 	}
 	pthread_mutex_lock(&session->state_lock);
 	if (session->attached && !atomic_exchange(&session->failed, true)) {
-		/* Wakes whoever polls the socket, and makes the kernel drop what
+		/* Wakes every thread that polls the socket, and makes the kernel drop what
 		 * the peer does not read. */
 		struct linger reset = {1, 0};
 		(void)setsockopt(session->sock,

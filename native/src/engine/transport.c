@@ -9,9 +9,9 @@ cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 	if (session->ssl == NULL) {
 		n = cwn_socket_send(session->sock, parts, count);
 	} else {
-		/* One part: cwn_session_send_parts sends TLS output from one buffer. And of that one
-		 * record: of more OpenSSL says nothing until the last byte is out, so that a peer which
-		 * reads slowly would pass for one that does not read. */
+		/* One part: cwn_session_send_parts sends TLS output from one buffer. And at most one
+		 * record: OpenSSL reports nothing of a larger write until its last byte is out, so that a
+		 * slow reader would look like a peer that does not read. */
 		size_t size = (parts[0].size < CWN_OUTPUT_SIZE) ? parts[0].size : CWN_OUTPUT_SIZE;
 		pthread_mutex_lock(&session->tls_lock);
 		n = cwn_ssl_send(session->ssl, parts[0].data, size);
@@ -65,7 +65,7 @@ cwn_session_wait_writable(cwn_session *session, uint64_t deadline)
 	return true;
 }
 
-/* Says that nothing follows, and reads on until the peer has hung up: closing
+/* Ends the stream, and reads on until the peer has hung up: closing
  * with unread bytes would reset the connection and could destroy the Close
  * frame on its way (RFC 6455, section 7.1.1). False: the deadline has passed. */
 static bool
@@ -81,7 +81,7 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 	while (!atomic_load(&session->failed)) {
 		struct mg_pollfd poller;
 		bool woken;
-		/* The raw socket, TLS or not: what comes is thrown away. */
+		/* The raw socket, TLS or not: the bytes are discarded. */
 		int n = cwn_socket_recv(session->sock, sink, size);
 		if ((n == 0) || (n == -2)) {
 			return true;

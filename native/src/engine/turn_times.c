@@ -29,7 +29,7 @@ cwn_now_us(void)
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-/* How often this thread has waited of its own accord. */
+/* How often this thread has slept, not counting preemption. */
 static long
 cwn_times_slept(void)
 {

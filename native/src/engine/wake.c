@@ -6,7 +6,7 @@
  * set               any thread, under a lock that detaching takes too: the own
  *                   thread has not ended
  *
- * On Linux a signal does it: it is blocked in the own thread but while that waits
+ * On Linux a signal does it: it is blocked in the own thread except while that waits
  * (ppoll), so none is lost, and a connection costs one descriptor, not two. A thread
  * that waits for no socket sleeps on a futex, which is woken at less cost. */
 
@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-/* Ignored unless somebody wants it, so no other part of a process minds it. */
+/* Ignored by default, so it disturbs no other part of a process. */
 #define CWN_WAKE_SIGNAL SIGURG
 
 /* The kernel's numbers: musl's compiler does not come with its headers. */
@@ -61,7 +61,7 @@ cwn_wake_prepare(void)
 		return false;
 	}
 	if ((action.sa_flags & SA_SIGINFO) || ((action.sa_handler != SIG_DFL) && (action.sa_handler != SIG_IGN))) {
-		return true; /* anybody's handler interrupts as well */
+		return true; /* any handler interrupts ppoll as well */
 	}
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = cwn_wake_signal;

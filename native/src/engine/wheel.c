@@ -12,7 +12,7 @@ enum {
 	CWN_TICK_MS = 4,
 	CWN_WHEEL_BITS = 6,
 	CWN_WHEEL_SLOTS = 1 << CWN_WHEEL_BITS,
-	CWN_WHEEL_LEVELS = 5 /* 49 days; what is further away is looked at then */
+	CWN_WHEEL_LEVELS = 5 /* 49 days; timers further away are sorted again then */
 };
 
 typedef struct cwn_timer cwn_timer;
@@ -25,7 +25,7 @@ struct cwn_timer {
 
 typedef struct cwn_wheel {
 	uint64_t tick; /* the present one: it and those before it are over */
-	cwn_timer due; /* head of a ring: whose time has come and who has not been taken out */
+	cwn_timer due; /* head of a ring: timers whose time has come and that were not taken out yet */
 	uint64_t occupied[CWN_WHEEL_LEVELS];
 	cwn_timer slots[CWN_WHEEL_LEVELS][CWN_WHEEL_SLOTS]; /* heads of rings */
 } cwn_wheel;

@@ -1,6 +1,6 @@
 /* Workers: the threads that run the turns. */
 
-/* The turns of a link, until nobody wants another. */
+/* The turns of a link, until no other is wanted. */
 static void
 cwn_link_run(cwn_link *link)
 {
@@ -28,7 +28,7 @@ cwn_link_run(cwn_link *link)
 		turn = atomic_load(&link->turn);
 		while ((turn & CWN_REASONS) == 0) {
 			if (atomic_compare_exchange_weak(&link->turn, &turn, turn & ~(uint64_t)CWN_LINK_RUNNING)) {
-				return; /* from here on it may be anybody's, or gone */
+				return; /* from here on another worker may have it, or it may be gone */
 			}
 		}
 	}
@@ -57,7 +57,7 @@ cwn_worker_run(cwn_worker *worker, cwn_link *link)
 	}
 }
 
-/* Serves a processor until it is somebody else's, or all is over. */
+/* Serves a processor until another worker has it, or the engine ends. */
 static void
 cwn_worker_serve(cwn_worker *worker)
 {
@@ -111,7 +111,7 @@ cwn_worker_find_processor(cwn_worker *worker)
 	return worker->processor != NULL;
 }
 
-/* What CivetWeb, and its conditions on Windows, want of every thread. */
+/* What CivetWeb, and its condition variables on Windows, need of every thread. */
 static bool
 cwn_thread_begin(struct mg_workerTLS *tls)
 {

@@ -1,7 +1,7 @@
 /* Files, by CivetWeb's own file serving: it finds the type, writes the head, and
- * knows about caches. Done here is what it gets wrong: a range beyond the end of
- * the file makes it announce more bytes than it sends, an If-Range is not looked
- * at, and a file that becomes shorter, or a client that does not read, goes
+ * knows about caches. What it gets wrong is done here: a range beyond the end of
+ * the file makes it announce more bytes than it sends, an If-Range is
+ * ignored, and a file that becomes shorter, or a client that does not read, goes
  * unnoticed. */
 
 typedef struct cwn_range {
@@ -10,7 +10,7 @@ typedef struct cwn_range {
 } cwn_range;
 
 /* 1: range is what to send; 0: everything; -1: none of it exists (RFC 9110,
- * section 14). Of several ranges none is taken, as a server may. */
+ * section 14). A list of ranges is ignored, which a server may do. */
 static int
 cwn_parse_range(const char *text, int64_t size, cwn_range *range)
 {

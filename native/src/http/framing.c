@@ -2,7 +2,7 @@
  * section 11.2) are refused: behind a proxy they would smuggle another request
  * past it. CivetWeb itself lets all of these through. */
 
-/* Whether the head CivetWeb has parsed is none: it gives its parser the whole
+/* Whether the head that CivetWeb has parsed was never sent: it gives its parser the whole
  * buffer of the thread, and that skips empty lines. When nothing else has come as
  * the head, it has gone on to what lies behind it: the client's next request, or
  * what an earlier one has left there. And when no head has come at all, pointers
@@ -132,7 +132,7 @@ cwn_is_number(const char *text)
 	       && (text[length + strspn(text + length, " \t")] == 0);
 }
 
-/* Without spaces at its end a header's value is this. */
+/* Whether a header's value is this, apart from spaces at its end. */
 static bool
 cwn_value_is(const char *value, const char *expected)
 {
@@ -231,7 +231,7 @@ cwn_error_status(const struct mg_connection *conn, int status)
 	    && !is_valid_http_method(info->request_method)) {
 		return 501; /* CivetWeb: 400 */
 	}
-	return (status == 411) ? 400 : status; /* a length that is no number */
+	return (status == 411) ? 400 : status; /* a length that is not a number */
 }
 
 CWN_API void

@@ -1,6 +1,6 @@
 /* The path of a request as a proxy in front of the server sees it (RFC 3986):
  * "." and ".." are the only dot segments, also when their dots are escaped, and
- * what is no separator in the target is none afterwards. CivetWeb's own
+ * no byte that is not a separator in the target becomes one. CivetWeb's own
  * remove_dot_segments turns \ into /, drops dots at a segment's end and merges
  * slashes: then /admin./x is /admin/x here and something else to the proxy. */
 
@@ -33,7 +33,7 @@ cwn_escaped_byte(const char *p)
 
 /* Copies one segment, from its slash on, up to the next. Returns the number of
  * its dots when it is a dot segment, 0 when it is none, -1 when it is refused:
- * *error then says why. %2F and %5C stay escaped: to whoever makes a file name of
+ * *error then says why. %2F and %5C stay escaped: to a program that makes a file name of
  * the path, the slash or backslash would separate. */
 static int
 cwn_read_segment(char **out, const char **raw, bool decode, cwn_utf8 *utf8, const char **error)
@@ -108,7 +108,7 @@ cwn_read_path(char *out, const char *raw, bool decode)
 				end--;
 			} while (*end != '/');
 			if (segment - end == 1) {
-				/* Those who merge slashes first, as nginx does, go up
+				/* Programs that merge slashes first, as nginx does, go up
 				 * from another place. */
 				return "In the path .. follows an empty segment.\n";
 			}
@@ -152,7 +152,7 @@ cwn_prepare_request(struct mg_connection *conn, int decode_path)
 	if (error != NULL) {
 		return cwn_refuse(conn, 400, NULL, error);
 	}
-	/* By CivetWeb's path it was another one's. */
+	/* CivetWeb has chosen it by its own form of the path. */
 	conn->throttle = set_throttle(conn->dom_ctx->config[THROTTLE],
 	                              &conn->client.rsa,
 	                              info->local_uri);

@@ -34,7 +34,7 @@ cwn_proxy_set_v6(cwn_proxy_header *header, const void *address, uint16_t port)
 	header->source.sin6.sin6_port = htons(port);
 }
 
-/* Decimal, without sign and leading zeros; -1 when it is none. */
+/* A decimal number without a sign or leading zeros; -1 when it is not one. */
 static int
 cwn_proxy_port(const char *text)
 {
@@ -191,7 +191,7 @@ cwn_proxy_parse(const unsigned char *data, size_t size, cwn_proxy_header *header
 	return cwn_proxy_parse_v2(data, size, header);
 }
 
-/* Takes exactly the header from the socket: bytes are looked at before they are
+/* Takes exactly the header from the socket: bytes are peeked at before they are
  * received. NULL, or what was wrong. */
 static const char *
 cwn_proxy_receive(struct mg_connection *conn, int timeout_ms, cwn_proxy_header *header)
@@ -313,7 +313,7 @@ cwn_is_on_loopback(const struct mg_connection *conn)
 	}
 	local = &conn->client.lsa;
 	if (!cwn_is_loopback(local)) {
-		/* Without an address it is a Unix domain socket, or nobody knows. */
+		/* Without an address it is a Unix domain socket, or unknown. */
 		return (local->sa.sa_family != AF_INET) && (local->sa.sa_family != AF_INET6)
 		       && (local->sa.sa_family != AF_UNIX);
 	}

@@ -94,7 +94,7 @@ cwn_accept_subprotocol(struct mg_connection *conn, const char *name)
 	}
 }
 
-/* The only value of a header; NULL when there is none, *count tells. */
+/* The value of a header that occurs once; otherwise NULL, and *count says how often. */
 static const char *
 cwn_header(const struct mg_connection *conn, const char *name, int *count)
 {

@@ -11,7 +11,7 @@ typedef struct cwn_loop {
 	bool close_received;
 	bool ping_unanswered;
 	bool pings_over;
-	uint64_t progress_at; /* last sign of life worth the name */
+	uint64_t progress_at; /* last sign of life that counts */
 	size_t trickle;       /* bytes since then that were not */
 	uint64_t ping_at;
 	bool over;      /* a leader has seen the end */
@@ -104,7 +104,7 @@ cwn_loop_handle(cwn_loop *loop, const cwn_event *event)
 	return true;
 }
 
-/* The peer has given a sign of life worth the name. */
+/* The peer has given a sign of life that counts. */
 static void
 cwn_loop_note_progress(cwn_loop *loop)
 {

@@ -27,7 +27,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	int result;
 	uint64_t keep_until = 0;
 	if (atomic_load(&session->close_sent)) {
-		/* No leader runs it any more: none need hear of what comes. */
+		/* No leader runs it any more: leaders need not be told of input. */
 		cwn_seat_disarm(session->seat);
 	}
 	if (!cwn_loop_is_busy(loop) && cwn_seat_may_park(session->seat, &keep_until)) {
@@ -126,7 +126,7 @@ cwn_loop_handle_timeout(cwn_loop *loop)
 	    && (cwn_now_ms() >= loop->progress_at + options->ping_interval_ms)) {
 		cwn_reader *reader = &loop->reader;
 		if ((reader->message_opcode == 0) && !cwn_reader_is_inside_frame(reader)) {
-			/* An idle connection gives back what a busy time left it. */
+			/* An idle connection frees the buffers of a busy time. */
 			cwn_reader_free(reader);
 		}
 		loop->ping_unanswered = true;
@@ -197,8 +197,8 @@ cwn_loop_step(cwn_loop *loop)
 			return false;
 		}
 		if (result == CWN_TIMED_OUT) {
-			/* poll may wake a moment early by our clock's grain, and earlier than the
-			 * deadline for the seat's sake; and others may have sent since. */
+			/* poll may wake a moment early by the resolution of our clock, and earlier than the
+			 * deadline because of the seat; and others may have sent since. */
 			cwn_loop_send_left(session);
 			deadline = cwn_loop_deadline(loop);
 			return (deadline == 0) || (cwn_now_ms() < deadline)

@@ -179,7 +179,7 @@ cwn_session_lead(void *user_data, const cwn_leader *leader, bool until_empty)
 		turn = CWN_TURN_DONE;
 	} else if ((turn != CWN_TURN_DONE) || atomic_load(&session->unread)
 	           || (until_empty && !atomic_load(&session->emptied))) {
-		/* Late, over, lost while nobody reads, or more than a turn can do. */
+		/* Late, over, lost while nothing is read, or more than a turn can do. */
 		turn = CWN_TURN_OWN;
 	}
 	if ((turn == CWN_TURN_DONE) && (cwn_session_send_output(session) == 1)) {
@@ -243,7 +243,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			poller.events |= POLLOUT;
 		}
 		if ((poller.events == 0) && session->hung_up) {
-			/* Said before; poll would say it again and again. */
+			/* Reported before; poll would report it again and again. */
 			poller.fd = INVALID_SOCKET;
 		}
 		atomic_store(&session->attended, true);
@@ -306,7 +306,7 @@ cwn_session_end(cwn_session *session, int linger_ms)
 	while (cwn_session_send_output(session) == 0) {
 		(void)cwn_session_wait_writable(session, cwn_now_ms() + 200);
 	}
-	/* What still comes is thrown away: no leader need hear of it. */
+	/* Bytes that still come are discarded: leaders need not be told of them. */
 	cwn_seat_end(session->seat);
 	session->seat = NULL;
 	if ((linger_ms > 0) && !atomic_load(&session->failed)) {

@@ -117,7 +117,7 @@ cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size
 		return -1;
 	}
 
-	/* Usually the socket takes it at once. Somebody else sending, or a socket
+	/* Usually the socket takes it at once. Another thread that is sending, or a socket
 	 * that is full, leaves it to the session's own thread, and to the sender while
 	 * that is busy. */
 	if (pthread_mutex_trylock(&session->send_lock) == 0) {
@@ -139,7 +139,7 @@ cwn_session_post(cwn_session *session, int opcode, const char *data, size_t size
 	return result;
 }
 
-/* For whoever has the turn. */
+/* By the thread that has the turn. */
 static bool
 cwn_session_flush(cwn_session *session)
 {
