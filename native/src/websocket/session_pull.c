@@ -189,6 +189,43 @@ cwn_session_lead(void *user_data, const cwn_leader *leader, bool until_empty)
 	return CWN_TURN_OWN;
 }
 
+/* What poll is asked for. */
+static void
+cwn_session_ask(const cwn_session *session, struct mg_pollfd *poller, int events)
+{
+	poller->fd = session->sock;
+	poller->events = 0;
+	if ((events & CWN_CAN_READ) != 0) {
+		poller->events |= POLLIN;
+	}
+	if ((events & CWN_CAN_WRITE) != 0) {
+		poller->events |= POLLOUT;
+	}
+	if ((poller->events == 0) && session->hung_up) {
+		/* Reported before; poll would report it again and again. */
+		poller->fd = INVALID_SOCKET;
+	}
+}
+
+/* What its answer means for a caller that waits for the events; 0: nothing. */
+static int
+cwn_session_answer(cwn_session *session, int events, short got)
+{
+	int result = 0;
+	if ((events & CWN_CAN_READ) != 0) {
+		if ((got & (POLLIN | POLLHUP | POLLERR)) != 0) {
+			result |= CWN_CAN_READ; /* reading tells what it is */
+		}
+	} else if ((got & (POLLHUP | POLLERR)) != 0) {
+		session->hung_up = true;
+		result |= CWN_HUNG_UP;
+	}
+	if (((events & CWN_CAN_WRITE) != 0) && ((got & POLLOUT) != 0)) {
+		result |= CWN_CAN_WRITE;
+	}
+	return result;
+}
+
 CWN_API int
 cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 {
@@ -206,8 +243,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		bool woken;
 		uint64_t until = deadline, keep_until = 0;
 		int flushed = cwn_session_send_output(session);
-		int result = 0;
-		int ready;
+		int result, ready;
 
 		if (flushed < 0) {
 			return CWN_HUNG_UP;
@@ -234,18 +270,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			}
 		}
 		until = cwn_earlier(until, keep_until);
-		poller.fd = session->sock;
-		poller.events = 0;
-		if ((events & CWN_CAN_READ) != 0) {
-			poller.events |= POLLIN;
-		}
-		if (((events & CWN_CAN_WRITE) != 0) || (flushed == 0)) {
-			poller.events |= POLLOUT;
-		}
-		if ((poller.events == 0) && session->hung_up) {
-			/* Reported before; poll would report it again and again. */
-			poller.fd = INVALID_SOCKET;
-		}
+		cwn_session_ask(session, &poller, ((flushed == 0) ? CWN_CAN_WRITE : 0) | events);
 		atomic_store(&session->attended, true);
 		ready = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(until), &woken);
 		atomic_store(&session->attended, false);
@@ -261,20 +286,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 			}
 			continue; /* the stalled output, or poll a moment early */
 		}
-		if (woken) {
-			result |= CWN_WOKEN_UP;
-		}
-		if ((events & CWN_CAN_READ) != 0) {
-			if ((poller.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-				result |= CWN_CAN_READ; /* reading tells what it is */
-			}
-		} else if ((poller.revents & (POLLHUP | POLLERR)) != 0) {
-			session->hung_up = true;
-			result |= CWN_HUNG_UP;
-		}
-		if (((events & CWN_CAN_WRITE) != 0) && (poller.revents & POLLOUT) != 0) {
-			result |= CWN_CAN_WRITE;
-		}
+		result = cwn_session_answer(session, events, poller.revents) | (woken ? CWN_WOKEN_UP : 0);
 		if (result != 0) {
 			cwn_seat_begin_turn(session->seat);
 			return result;
