@@ -130,11 +130,11 @@ internal sealed partial class DocumentationTests
         using Context context = Http.StartServer(
             connection =>
             {
-                Http.Print(connection, $"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{Http.GetRequestInfo(connection).IsSsl}");
+                Http.Print(connection, $"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{Http.GetRequestInfo(connection).IsTls}");
                 return 200;
             },
             options);
-        Assert.That(context.Ports.Select(port => port.IsSsl), Is.EqualTo((bool[])[false, true]));
+        Assert.That(context.Ports.Select(port => port.IsTls), Is.EqualTo((bool[])[false, true]));
 
         using var handler = new SocketsHttpHandler
         {
@@ -149,51 +149,6 @@ internal sealed partial class DocumentationTests
         using var http = new HttpClient(handler) { Timeout = TestServer.Patience };
         Assert.That(await http.GetStringAsync(new Uri($"https://127.0.0.1:{context.Ports[1].Port}/")), Is.EqualTo("True"));
         Assert.That(await http.GetStringAsync(new Uri($"http://127.0.0.1:{context.Ports[0].Port}/")), Is.EqualTo("False"));
-    }
-
-    [Test]
-    public void The_limits_in_the_readme_are_those_of_the_code()
-    {
-        ServerSettings callback = ServerSettings.Parse([]);
-        var options = new CivetWebServerOptions();
-        WebSocketSettings webSockets = WebSocketSettings.Create(new WebSocketEndpointOptions(), new WebSocketEndpointOptions());
-        Dictionary<string, string> native = callback.NativeOptions.ToDictionary(option => option.Key, option => option.Value);
-        var expected = new Dictionary<string, (object? Server, object? Callback)>
-        {
-            ["`MaxConnections` + `ReservedHttpThreads`"] = (options.MaxConnections + options.ReservedHttpThreads, native["num_threads"]),
-            ["`MaxConnections`"] = (options.MaxConnections, callback.MaxConnections),
-            ["`WebSockets.MaxMessageSize`"] = (webSockets.MaxMessageSize, callback.Session.max_message_size),
-            ["–"] = (null, callback.Session.max_queue_size),
-            ["`WebSockets.KeepAliveInterval`"] = (webSockets.KeepAliveInterval, callback.Session.ping_interval_ms),
-            ["`WebSockets.KeepAliveTimeout`"] = (webSockets.KeepAliveTimeout, callback.Session.pong_timeout_ms),
-            ["`WebSockets.FrameTimeout`"] = (webSockets.FrameTimeout, callback.Session.frame_timeout_ms),
-            ["`WebSockets.SendTimeout`"] = (webSockets.SendTimeout, callback.Session.send_timeout_ms),
-            ["`WebSockets.CloseTimeout`"] = (webSockets.CloseTimeout, callback.Session.close_timeout_ms),
-            ["`RequestTimeout`"] = (options.RequestTimeout, native["request_timeout_ms"]),
-            ["`MaxRequestHeadSize`"] = (options.MaxRequestHeadSize, null), // CivetWeb's own default, in docs/options.md
-            ["`MaxRequestBodySize`"] = (options.MaxRequestBodySize, null),
-            ["`MinRequestBodyRate`"] = (options.MinRequestBodyRate, null),
-            ["`ShutdownTimeout`"] = (options.ShutdownTimeout, null),
-        };
-        string[][] rows =
-        [
-            .. File.ReadLines(Path.Combine(Repository.Root, "README.md"))
-                .SkipWhile(line => line != "## Limits").Skip(1).TakeWhile(line => !line.StartsWith('#'))
-                .Where(line => line.StartsWith("| ", StringComparison.Ordinal)).Skip(2)
-                .Select(line => line.Trim('|').Split(" | ").Select(cell => cell.Trim()).ToArray()),
-        ];
-        Assert.That(rows.Select(row => row[2]), Is.EquivalentTo(expected.Keys));
-        Assert.Multiple(() =>
-        {
-            foreach (string[] row in rows)
-            {
-                (object? server, object? callbackApi) = expected[row[2]];
-                bool isTime = row[1].EndsWith(" s", StringComparison.Ordinal);
-                string number = isTime ? row[1][..^2] : row[1];
-                Assert.That(server is TimeSpan time ? $"{time.TotalSeconds}" : server?.ToString() ?? number, Is.EqualTo(number), row[2]);
-                Assert.That(callbackApi?.ToString() ?? (isTime ? number + "000" : number), Is.EqualTo(isTime ? number + "000" : number), row[3]);
-            }
-        });
     }
 
     private static Uri Root(LineWriter output) => new(output.Lines[0].Split(' ')[2]);

@@ -43,7 +43,7 @@ internal sealed record EchoSettings
 
     public int? CloseTimeout { get; init; }
 
-    public int? RequestTimeout { get; init; }
+    public int? RequestHeadersTimeout { get; init; }
 
     public (string Name, string Value)[] ToCallbackOptions()
     {
@@ -62,7 +62,7 @@ internal sealed record EchoSettings
                 ("websocket_frame_timeout_ms", FrameTimeout),
                 ("websocket_send_timeout_ms", SendTimeout),
                 ("websocket_close_timeout_ms", CloseTimeout),
-                ("request_timeout_ms", RequestTimeout),
+                ("request_timeout_ms", RequestHeadersTimeout),
             ])
         {
             if (value is not null)
@@ -79,7 +79,7 @@ internal sealed record EchoSettings
         options.Listen.Add($"http://{Address}:0");
         options.MaxConnections = MaxConnections ?? options.MaxConnections;
         options.MaxConnectionsPerAddress = MaxConnectionsPerAddress;
-        options.RequestTimeout = Time(RequestTimeout) ?? options.RequestTimeout;
+        options.RequestHeadersTimeout = Time(RequestHeadersTimeout) ?? options.RequestHeadersTimeout;
         options.WebSockets.MaxMessageSize = MaxMessageSize;
         options.WebSockets.KeepAliveInterval = PingInterval == 0 ? Timeout.InfiniteTimeSpan : Time(PingInterval);
         options.WebSockets.KeepAliveTimeout = Time(PongTimeout);

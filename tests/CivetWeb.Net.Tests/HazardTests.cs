@@ -116,7 +116,7 @@ public sealed class HazardTests
             client.Options.RemoteCertificateValidationCallback = (_, _, _, _) => true;
             await client.ConnectAsync(new Uri($"wss://127.0.0.1:{server.Port}/ws"), CancellationToken.None);
             Connection connection = await ready.Task.WaitAsync(TestServer.Patience);
-            Assert.That(Http.GetRequestInfo(connection).IsSsl);
+            Assert.That(Http.GetRequestInfo(connection).IsTls);
 
             const int Each = 300;
             Task pushing = Task.Run(() =>

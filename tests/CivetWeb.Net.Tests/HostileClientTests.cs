@@ -289,7 +289,7 @@ public sealed class HostileClientTests
     [Test]
     public void A_handshake_that_stalls_ends_in_bounded_time([Values] Api api)
     {
-        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestTimeout = 300 });
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestHeadersTimeout = 300 });
         using var client = new RawClient(server.Port);
         client.Send("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: webso");
         client.ReadToEnd(); // returns only because the server hangs up
@@ -299,7 +299,7 @@ public sealed class HostileClientTests
     public async Task Random_requests_never_take_the_server_down([Values] Api api, [Range(1, 4)] int seed)
     {
         var random = new Random(seed);
-        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestTimeout = 3000, Threads = 32 });
+        using EchoTarget server = EchoTarget.Start(api, new EchoSettings { RequestHeadersTimeout = 3000, Threads = 32 });
         string[] pieces =
         [
             "GET ", "POST ", "HEAD ", "/ws", "/", "*", "http://x/ws", " HTTP/1.1\r\n", " HTTP/1.0\r\n", " HTTP/9.9\r\n", "\r\n", "\n", ": ", "Host: x\r\n",

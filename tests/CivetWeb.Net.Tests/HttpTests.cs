@@ -438,7 +438,7 @@ public sealed class HttpTests
         Assert.That(info.RemotePort, Is.EqualTo(((IPEndPoint)client.Socket.LocalEndPoint!).Port));
         Assert.That(info.ServerPort, Is.EqualTo(server.Port));
         Assert.That(info.ContentLength, Is.EqualTo(3));
-        Assert.That(info.IsSsl, Is.False);
+        Assert.That(info.IsTls, Is.False);
         Assert.That(info.Subprotocol, Is.Null);
         Assert.That(info.UserData, Is.SameAs(server));
         Assert.That(info.ConnectionData, Is.SameAs(data));

@@ -109,7 +109,7 @@ internal static class MigrationExamples
         });
         server.MapWebSocket("/room", TalkAsync, new WebSocketEndpointOptions
         {
-            Subprotocols = { "chat" },
+            Subprotocols = ["chat"],
             AllowedOrigins = ["https://example.org"],
             OnHandshake = HandshakeAuthentication.Basic(
                 "room", (name, password) => ValueTask.FromResult(name == "alice" && AuthenticationSecret.AreEqual(password, Secret))),

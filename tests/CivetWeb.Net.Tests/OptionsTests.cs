@@ -28,7 +28,28 @@ public sealed class OptionsTests
     {
         ArgumentException error = Refused("no_such_option", "1");
         Assert.That(error.Message, Does.Contain("'no_such_option'").And.Contain("websocket_max_message_size"));
-        Assert.That(error.ParamName, Is.EqualTo("options"));
+        Assert.That(error.ParamName, Is.Null);
+    }
+
+    [Test]
+    public void Everything_that_is_wrong_is_listed_at_once()
+    {
+        string[] options =
+        [
+            "listening_ports", "http", "no_such_option", "1", "num_threads", "0", "tcp_nodelay", "2", "tcp_nodelay", "1", "allowed_hosts", "https://a", "trusted_proxies", "nginx",
+            "websocket_allowed_origins", "a", "websocket_max_message_size", "0", "proxy_protocol", "maybe", "websocket_keep_thread", "maybe",
+        ];
+        string[] lines = Assert.Throws<ArgumentException>(() => Http.StartServer(_ => 0, options))!.Message.Split('\n');
+        string[] names = ["no_such_option", "num_threads", "tcp_nodelay", "tcp_nodelay", "websocket_allowed_origins", "allowed_hosts", "listening_ports", "trusted_proxies", "proxy_protocol", "websocket_max_message_size", "websocket_keep_thread"];
+        Assert.That(lines[0], Is.EqualTo("11 options are not valid:"));
+        Assert.That(lines, Has.Length.EqualTo(names.Length + 1));
+        Assert.Multiple(() =>
+        {
+            for (int i = 0; i < names.Length; i++)
+            {
+                Assert.That(lines[i + 1], Does.StartWith("- ").And.Contain($"'{names[i]}'"));
+            }
+        });
     }
 
     [TestCase("Num_Threads")]

@@ -136,7 +136,7 @@ internal sealed class RedirectToSelfTests
             ("allowed_hosts", "*"),
             ("ssl_certificate", _pem));
         http = server.Context.Ports.Single(port => port.IsRedirect).Port;
-        https = server.Context.Ports.Single(port => port.IsSsl).Port;
+        https = server.Context.Ports.Single(port => port.IsTls).Port;
         return server;
     }
 }

@@ -98,7 +98,7 @@ internal static partial class ServerExamples
         server.MapWebSocket("/orders", TalkAsync, new WebSocketEndpointOptions
         {
             AllowedOrigins = ["https://example.org"],
-            Subprotocols = { "orders.v1" },
+            Subprotocols = ["orders.v1"],
             MaxMessageSize = 64 * 1024,
             OnHandshake = async handshake =>
             {

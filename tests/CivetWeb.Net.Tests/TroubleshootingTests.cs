@@ -91,7 +91,7 @@ internal sealed partial class TroubleshootingTests
         ["stop-inside"] = StopInsideAsync,
         ["stop-inside-callback"] = () => Task.FromResult(StopInsideCallback()),
         ["body-too-large"] = () => AnsweredAsync("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n", options => options.MaxRequestBodySize = 1000),
-        ["body-too-slow"] = () => AnsweredAsync("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n", options => options.RequestTimeout = TimeSpan.FromMilliseconds(200)),
+        ["body-too-slow"] = () => AnsweredAsync("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n", options => options.RequestHeadersTimeout = TimeSpan.FromMilliseconds(200)),
         ["head-too-large"] = () => AnsweredAsync($"GET / HTTP/1.1\r\nHost: x\r\nX: {new string('x', 2000)}\r\nConnection: close\r\n\r\n", options => options.MaxRequestHeadSize = 1024),
         ["too-many-headers"] = () => AnsweredAsync($"GET / HTTP/1.1\r\nHost: x\r\n{string.Concat(Enumerable.Repeat("X: x\r\n", 64))}\r\n", _ => { }),
         ["body-log"] = () => LoggedAsync(
@@ -201,7 +201,7 @@ internal sealed partial class TroubleshootingTests
 
     private static async Task<string> SubprotocolAsync()
     {
-        await using RunningServer server = await StartAsync(options => options.WebSockets.Subprotocols.Add("orders.v2"));
+        await using RunningServer server = await StartAsync(options => options.WebSockets.Subprotocols = ["orders.v2"]);
         return await LoggedAsync(server, 20, () => Exchange(server, RawClient.UpgradeRequest("/ws", "Sec-WebSocket-Protocol: orders.v1\r\n"), reads: false));
     }
 

@@ -35,10 +35,10 @@ public delegate void WebSocketReadyCallback(Connection connection, object? userD
 /// threads; option <c>websocket_keep_thread</c> keeps them on one.
 /// </remarks>
 /// <param name="connection">The connection.</param>
-/// <param name="bits">1 text, 2 binary, 8 close, 9 ping, 10 pong.</param>
+/// <param name="bits">1 text, 2 binary, 8 close, 9 ping, 10 pong: <see cref="WebSocketOpcode"/>.</param>
 /// <param name="data">The payload; valid during the call only.</param>
 /// <param name="userData">The object given when the handler was set.</param>
-/// <returns>Non-zero keeps the connection open; 0 closes it with code 1000.</returns>
+/// <returns>Non-zero keeps the connection open; 0 closes it with code 1000: <see cref="CallbackResult"/>.</returns>
 public delegate int WebSocketDataCallback(Connection connection, int bits, ReadOnlySpan<byte> data, object? userData);
 
 /// <summary>The WebSocket is closed (<c>mg_websocket_close_handler</c>). Called exactly once for every accepted connection.</summary>

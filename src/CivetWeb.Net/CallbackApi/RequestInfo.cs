@@ -65,7 +65,7 @@ public sealed class RequestInfo
     public long ContentLength { get; internal init; }
 
     /// <summary>Whether the connection uses TLS.</summary>
-    public bool IsSsl { get; internal init; }
+    public bool IsTls { get; internal init; }
 
     /// <summary>The WebSocket subprotocol that was agreed on, or null.</summary>
     public string? Subprotocol { get; internal set; }

@@ -1,11 +1,12 @@
 using System;
-using System.Diagnostics.CodeAnalysis;
 
 namespace CivetWeb.Net.Core;
 
-/// <summary>A mistake in the options, named after the parameter every StartServer has for them.</summary>
+/// <summary>
+/// The exception for one invalid option. Its message names the option; it names no parameter, because options are checked when the
+/// server starts and not when they are passed.
+/// </summary>
 internal static class OptionError
 {
-    [SuppressMessage("Usage", "CA2208", Justification = "The parameter is that of the public methods, some calls up.")]
-    public static ArgumentException Create(string message) => new(message, "options");
+    public static ArgumentException Create(string message) => new(message);
 }

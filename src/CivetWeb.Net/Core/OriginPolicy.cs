@@ -9,23 +9,25 @@ namespace CivetWeb.Net.Core;
 internal sealed class OriginPolicy
 {
     /// <summary>What an entry may be, for messages.</summary>
-    public const string Allowed = "scheme://host[:port], without a path and in ASCII, such as https://example.org, or * for every one";
+    public const string Allowed = "scheme://host[:port], without a path and in ASCII, such as https://example.org; self for pages of this server; or * for every page";
+
+    private const string Self = "self";
 
     private readonly bool _all;
-    private readonly HashSet<Origin>? _allowed;
+    private readonly bool _own;
+    private readonly HashSet<Origin> _allowed;
 
-    /// <param name="allowed">Valid origins, or *; null: those of the server's own pages.</param>
+    /// <param name="allowed">Valid origins, self or *; null: self.</param>
     public OriginPolicy(IEnumerable<string>? allowed)
     {
-        if (allowed is not null)
-        {
-            _all = allowed.Contains("*");
-            _allowed = [.. allowed.Where(o => o != "*").Select(o => Origin.TryParse(o)!)];
-        }
+        string[] entries = allowed is null ? [Self] : [.. allowed];
+        _all = entries.Contains("*");
+        _own = entries.Contains(Self);
+        _allowed = [.. entries.Where(entry => entry is not ("*" or Self)).Select(entry => Origin.TryParse(entry)!)];
     }
 
     /// <summary>Whether it can be an entry.</summary>
-    public static bool IsEntry(string? entry) => entry is not null && (entry == "*" || Origin.TryParse(entry) is not null);
+    public static bool IsEntry(string? entry) => entry is not null && (entry is "*" or Self || Origin.TryParse(entry) is not null);
 
     public bool Allows(RequestInfo request)
     {
@@ -55,7 +57,7 @@ internal sealed class OriginPolicy
             return false;
         }
 
-        return _allowed?.Contains(origin) ?? IsOwn(origin, request.GetHeader("Host"), request.IsSsl);
+        return _allowed.Contains(origin) || (_own && IsOwn(origin, request.GetHeader("Host"), request.IsTls));
     }
 
     /// <summary>

@@ -45,10 +45,12 @@ internal sealed class ServerSettings
     ];
 
     private readonly Dictionary<string, string> _values;
+    private readonly OptionErrors _errors; // of whoever creates it, who throws
 
-    private ServerSettings(Dictionary<string, string> values, bool hasCertificate)
+    private ServerSettings(Dictionary<string, string> values, bool hasCertificate, OptionErrors errors)
     {
         _values = values;
+        _errors = errors;
         int threads = (int)Number("num_threads", DefaultThreads, 1, MaxThreads);
         Threads = threads;
 
@@ -56,13 +58,13 @@ internal sealed class ServerSettings
         int reserve = threads == 1 ? 0 : Math.Min(threads - 1, Math.Max(2, threads / 10));
         MaxConnections = (int)Number("websocket_max_connections", threads - reserve, 1, threads);
         MaxConnectionsPerAddress = (int)Number("websocket_max_connections_per_address", MaxConnections, 1, MaxThreads);
-        Origins = ReadOrigins();
-        Hosts = HostPolicy.Parse(values.GetValueOrDefault("allowed_hosts"));
+        Origins = errors.Collect(ReadOrigins);
+        Hosts = errors.Collect(() => HostPolicy.Parse(values.GetValueOrDefault("allowed_hosts"))) ?? HostPolicy.Default;
         DecodesUrls = !values.TryGetValue("decode_url", out string? decode) || IsYes(decode);
         DecodesQueries = values.TryGetValue("decode_query_string", out string? decodeQuery) && IsYes(decodeQuery);
-        UsesTls = CheckPorts(values["listening_ports"], hasCertificate);
-        TrustedProxies = TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies"));
-        ReadsProxyProtocol = ReadProxyProtocol();
+        UsesTls = errors.Collect(() => CheckPorts(values["listening_ports"], hasCertificate));
+        TrustedProxies = errors.Collect(() => TrustedProxies.Parse(values.GetValueOrDefault("trusted_proxies")));
+        ReadsProxyProtocol = errors.Collect(ReadProxyProtocol);
         Session = ReadSession();
         NativeOptions = ToNative();
     }
@@ -103,29 +105,33 @@ internal sealed class ServerSettings
     /// <summary>Checks the options.</summary>
     /// <param name="options">Names and values.</param>
     /// <param name="hasCertificate">Whether TLS ports get their certificate from elsewhere than option ssl_certificate.</param>
-    /// <exception cref="ArgumentException">An unknown name or a value out of range; the message says which and what is allowed.</exception>
+    /// <exception cref="ArgumentException">Unknown names or values out of range; the message names them all and says what is allowed.</exception>
     public static ServerSettings Parse(IEnumerable<KeyValuePair<string, string>> options, bool hasCertificate = false)
     {
         ArgumentNullException.ThrowIfNull(options);
         NativeLibraryLoader.EnsureLoaded();
         var values = new Dictionary<string, string>();
+        var errors = new OptionErrors();
         foreach ((string name, string value) in options)
         {
             if (name is null || value is null)
             {
-                throw new ArgumentException($"Option '{name ?? "(null)"}' has no value: names and values must not be null.", nameof(options));
+                errors.Add($"Option '{name ?? "(null)"}' has no value: names and values must not be null.");
             }
-
-            if (!values.TryAdd(name, value))
+            else if (!values.TryAdd(name, value))
             {
-                throw new ArgumentException($"Option '{name}' is given twice.", nameof(options));
+                errors.Add($"Option '{name}' is given twice.");
             }
-
-            CheckValue(name, value);
+            else
+            {
+                errors.Collect(() => CheckOption(name, value));
+            }
         }
 
         values.TryAdd("listening_ports", "8080");
-        return new ServerSettings(values, hasCertificate);
+        var settings = new ServerSettings(values, hasCertificate, errors);
+        errors.ThrowIfAny();
+        return settings;
     }
 
     /// <summary>Options as CivetWeb's C API takes them: name, value, name, value.</summary>
@@ -143,8 +149,11 @@ internal sealed class ServerSettings
 
     private static bool IsYes(string value) => string.Equals(value, "yes", StringComparison.OrdinalIgnoreCase);
 
-    private static void CheckValue(string name, string value)
+    /// <summary>Checks one option by itself.</summary>
+    /// <exception cref="ArgumentException">There is no such option, or its value is not valid.</exception>
+    internal static void CheckOption(string name, string value)
     {
+        NativeLibraryLoader.EnsureLoaded();
         if (value.Contains('\0'))
         {
             throw OptionError.Create($"The value of option '{name}' contains a NUL character.");
@@ -368,7 +377,7 @@ internal sealed class ServerSettings
                 send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
                 close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
                 max_queue_size = Number("websocket_max_queue_size", DefaultMaxQueueSize, 0, int.MaxValue),
-                keep_thread = IsSet("websocket_keep_thread") ? 1u : 0u,
+                keep_thread = _errors.Collect(() => IsSet("websocket_keep_thread")) ? 1u : 0u,
             };
         }
     }
@@ -380,9 +389,18 @@ internal sealed class ServerSettings
             return (uint)defaultValue;
         }
 
-        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= lowest && value <= highest
-            ? (uint)value
-            : throw OptionError.Create($"Option '{name}' is '{text}', but it must be a whole number from {lowest} to {highest}.");
+        if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= lowest && value <= highest)
+        {
+            return (uint)value;
+        }
+
+        // CheckOption may have said so of one of CivetWeb's own already.
+        if (OwnNames.Contains(name) || int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number) && number >= LowestNumber(name))
+        {
+            _errors.Add($"Option '{name}' is '{text}', but it must be a whole number from {lowest} to {highest}.");
+        }
+
+        return (uint)defaultValue;
     }
 
     private List<KeyValuePair<string, string>> ToNative()

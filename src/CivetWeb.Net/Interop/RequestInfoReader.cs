@@ -59,7 +59,7 @@ internal static unsafe class RequestInfoReader
             RemotePort = client is null ? info->remote_port : 0,
             ServerPort = info->server_port,
             ContentLength = info->content_length,
-            IsSsl = info->is_ssl != 0,
+            IsTls = info->is_ssl != 0,
             Subprotocol = NativeText.FromPointer(info->acceptedWebSocketSubprotocol),
             UserData = server.UserData,
             ConnectionData = connectionData,

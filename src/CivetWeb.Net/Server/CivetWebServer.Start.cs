@@ -25,8 +25,8 @@ public sealed partial class CivetWebServer
     private void Start()
     {
         CivetWebServerOptions options = _options.Copy();
-        var plan = ListenPlan.Create(options);
-        ServerOptionsReader.Check(options, plan);
+        ListenPlan plan = ServerOptionsCheck.Run(options);
+        _webSockets.Start(options.WebSockets);
         Logger = CreateLogger(options);
         RemoveStaleSockets(plan);
         _startedWith = options;

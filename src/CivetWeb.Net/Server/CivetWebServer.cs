@@ -67,7 +67,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
     /// <exception cref="ObjectDisposedException">The server was stopped before.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    /// <exception cref="ArgumentException">An option is wrong.</exception>
+    /// <exception cref="ArgumentException">Options are not valid; the message lists every one of them and what is allowed.</exception>
     /// <exception cref="System.IO.IOException">A file of <see cref="CivetWebServerOptions.Tls"/> is missing or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">Such a file may not be read.</exception>
     /// <exception cref="System.Security.Cryptography.CryptographicException">
@@ -86,7 +86,6 @@ public sealed partial class CivetWebServer : IAsyncDisposable
                 throw new InvalidOperationException("The server has been started before; a server is started once.");
             }
 
-            _webSockets.Start();
             _isStarting = true;
             try
             {

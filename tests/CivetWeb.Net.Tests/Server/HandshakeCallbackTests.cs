@@ -193,9 +193,7 @@ internal sealed class HandshakeCallbackTests
     [TestCase(null, null)]
     public async Task The_first_subprotocol_of_the_client_that_the_path_speaks_is_agreed_on(string? asked, string? agreed)
     {
-        var options = new WebSocketEndpointOptions();
-        options.Subprotocols.Add("a");
-        options.Subprotocols.Add("b");
+        var options = new WebSocketEndpointOptions { Subprotocols = ["a", "b"] };
         await using RunningServer server = await RunningServer.StartAsync(s => s.MapWebSocket("/ws", Echo, options));
         using var client = new RawClient(server.Port);
         client.Send(RawClient.UpgradeRequest(extraHeaders: asked is null ? "" : $"Sec-WebSocket-Protocol: {asked}\r\n"));

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
@@ -23,9 +24,10 @@ internal sealed class HandshakeOptionsTests
         yield return Case("FrameTimeout", o => o.FrameTimeout = TimeSpan.Zero, "is 00:00:00", "from 1 ms");
         yield return Case("SendTimeout", o => o.SendTimeout = TimeSpan.FromTicks(1), "is 00:00:00.0000001", "from 1 ms");
         yield return Case("CloseTimeout", o => o.CloseTimeout = TimeSpan.MaxValue, "from 1 ms");
-        yield return Case("Subprotocols", o => o.Subprotocols.Add("two words"), "'two words'", "token");
-        yield return Case("Subprotocols", o => o.Subprotocols.Add(""), "''", "token");
-        yield return Case("Subprotocols", o => o.Subprotocols.Add("a\r\nX: y"), "token");
+        yield return Case("Subprotocols", o => o.Subprotocols = ["two words"], "'two words'", "token");
+        yield return Case("Subprotocols", o => o.Subprotocols = [""], "''", "token");
+        yield return Case("Subprotocols", o => o.Subprotocols = [null!], "''", "token");
+        yield return Case("Subprotocols", o => o.Subprotocols = ["a\r\nX: y"], "token");
         yield return Case("AllowedOrigins", o => o.AllowedOrigins = ["example.org"], "'example.org'", "scheme://host[:port]");
         yield return Case("AllowedOrigins", o => o.AllowedOrigins = ["https://example.org/"], "'https://example.org/'");
         yield return Case("AllowedOrigins", o => o.AllowedOrigins = ["https://user@example.org"], "'https://user@example.org'");
@@ -45,7 +47,7 @@ internal sealed class HandshakeOptionsTests
         set(options);
         await using var server = new CivetWebServer();
         ArgumentException e = Assert.Throws<ArgumentException>(() => server.MapWebSocket("/ws", _ => Task.CompletedTask, options))!;
-        Check(e, $"Option '{name}'", told);
+        Check(e, $"Option '{name}'", told, "options");
         Assert.That(server.RemoveWebSocket("/ws"), Is.False);
     }
 
@@ -57,7 +59,7 @@ internal sealed class HandshakeOptionsTests
         await using var server = new CivetWebServer(options);
         set(options.WebSockets);
         ArgumentException e = Assert.ThrowsAsync<ArgumentException>(() => server.StartAsync())!;
-        Check(e, $"Option 'WebSockets.{name}'", told);
+        Check(e, $"Option 'WebSockets.{name}'", told, null);
     }
 
     [Test]
@@ -91,6 +93,7 @@ internal sealed class HandshakeOptionsTests
         {
             var options = new WebSocketEndpointOptions
             {
+                Subprotocols = [$"p{n}"],
                 OnHandshake = n == 1 ? First : Second,
                 HandshakeTimeout = TimeSpan.FromSeconds(n),
                 MaxConnections = n,
@@ -102,7 +105,6 @@ internal sealed class HandshakeOptionsTests
                 CloseTimeout = TimeSpan.FromSeconds(n),
                 DangerousDeflate = new() { ServerMaxWindowBits = 10 + n },
             };
-            options.Subprotocols.Add($"p{n}");
             return options;
         }
 
@@ -123,6 +125,62 @@ internal sealed class HandshakeOptionsTests
 
         static Task First(WebSocketHandshake handshake) => Task.CompletedTask;
         static Task Second(WebSocketHandshake handshake) => Task.CompletedTask;
+    }
+
+    /// <summary>Each option: what the server switches on, and what a path sets to be without it.</summary>
+    private static readonly TestCaseData[] Switches =
+    [
+        Switch("Subprotocols", o => o.Subprotocols = ["p"], o => o.Subprotocols = [], s => s.Subprotocols.Length > 0),
+        Switch("OnHandshake", o => o.OnHandshake = Reject, o => o.OnHandshake = _ => Task.CompletedTask, s => s.OnHandshake == Reject),
+        Switch("HandshakeTimeout", o => o.HandshakeTimeout = TimeSpan.FromSeconds(1), o => o.HandshakeTimeout = Timeout.InfiniteTimeSpan, s => s.HandshakeTimeout > TimeSpan.Zero),
+        Switch("MaxConnections", o => o.MaxConnections = 1, o => o.MaxConnections = int.MaxValue, s => s.MaxConnections == 1),
+        Switch("MaxMessageSize", o => o.MaxMessageSize = 1, o => o.MaxMessageSize = int.MaxValue, s => s.MaxMessageSize == 1),
+        Switch("KeepAliveInterval", o => o.KeepAliveInterval = TimeSpan.FromSeconds(1), o => o.KeepAliveInterval = Timeout.InfiniteTimeSpan, s => s.KeepAliveInterval > TimeSpan.Zero),
+        Switch("KeepAliveTimeout", o => o.KeepAliveTimeout = TimeSpan.FromSeconds(1), o => o.KeepAliveTimeout = Timeout.InfiniteTimeSpan, s => s.KeepAliveTimeout > TimeSpan.Zero),
+        Switch("FrameTimeout", o => o.FrameTimeout = TimeSpan.FromSeconds(1), o => o.FrameTimeout = Timeout.InfiniteTimeSpan, s => s.FrameTimeout > TimeSpan.Zero),
+        Switch("SendTimeout", o => o.SendTimeout = TimeSpan.FromSeconds(1), o => o.SendTimeout = Timeout.InfiniteTimeSpan, s => s.SendTimeout > TimeSpan.Zero),
+        Switch("CloseTimeout", o => o.CloseTimeout = TimeSpan.FromSeconds(1), o => o.CloseTimeout = Timeout.InfiniteTimeSpan, s => s.CloseTimeout > TimeSpan.Zero),
+        Switch("DangerousDeflate", o => o.DangerousDeflate = new(), o => o.DangerousDeflate = new() { Enabled = false }, s => s.Deflate is not null),
+        Switch("AllowedOrigins", o => o.AllowedOrigins = ["https://other.example"], o => o.AllowedOrigins = ["self"], s => Allows(s, "https://other.example")),
+        Switch("AllowedOrigins: nobody", o => o.AllowedOrigins = ["*"], o => o.AllowedOrigins = [], s => Allows(s, "https://own.example")),
+    ];
+
+    [TestCaseSource(nameof(Switches))]
+    public void A_path_can_switch_off_what_the_server_switches_on(
+        Action<WebSocketEndpointOptions> on, Action<WebSocketEndpointOptions> off, Func<WebSocketSettings, bool> isOn)
+    {
+        WebSocketEndpointOptions server = new(), nothing = new(), without = new(), with = new();
+        on(server);
+        off(without);
+        on(with);
+        Assert.That(isOn(WebSocketSettings.Create(nothing, server)), Is.True, "null is the server's value");
+        Assert.That(isOn(WebSocketSettings.Create(without, server)), Is.False, "switched off");
+        Assert.That(isOn(WebSocketSettings.Create(with, without)), Is.True, "switched on where the server has it off");
+    }
+
+    [Test]
+    public void Every_option_can_be_switched_off() => Assert.That(
+        Switches.Select(data => ((string)data.Properties.Get("Option")!).Split(':')[0]).Distinct(),
+        Is.EquivalentTo(typeof(WebSocketEndpointOptions).GetProperties().Select(property => property.Name)));
+
+    [Test]
+    public async Task A_path_for_everybody_beside_others_that_ask_who_it_is()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(
+            s =>
+            {
+                s.MapWebSocket("/private", _ => Task.CompletedTask);
+                s.MapWebSocket("/public", _ => Task.CompletedTask, new() { OnHandshake = _ => Task.CompletedTask, Subprotocols = [] });
+            },
+            o =>
+            {
+                o.WebSockets.OnHandshake = Reject;
+                o.WebSockets.Subprotocols = ["p"];
+            });
+        Assert.That(RawClient.Exchange(server.Port, RawClient.UpgradeRequest("/private")), Does.StartWith("HTTP/1.1 401 "));
+        using var client = new RawClient(server.Port);
+        client.Send(RawClient.UpgradeRequest("/public", extraHeaders: "Sec-WebSocket-Protocol: p\r\n"));
+        Assert.That(client.ReadHead(), Does.StartWith("HTTP/1.1 101 ").And.Not.Contain("Sec-WebSocket-Protocol"));
     }
 
     [Test]
@@ -152,9 +210,22 @@ internal sealed class HandshakeOptionsTests
         };
     }
 
-    private static void Check(ArgumentException e, string name, string[] told)
+    private static TestCaseData Switch(
+        string name, Action<WebSocketEndpointOptions> on, Action<WebSocketEndpointOptions> off, Func<WebSocketSettings, bool> isOn) =>
+        new TestCaseData(on, off, isOn).SetArgDisplayNames(name).SetProperty("Option", name);
+
+    private static Task Reject(WebSocketHandshake handshake)
     {
-        Assert.That(e.ParamName, Is.EqualTo("options"));
+        handshake.Reject(401);
+        return Task.CompletedTask;
+    }
+
+    private static bool Allows(WebSocketSettings settings, string origin) =>
+        settings.Origins.Allows(new RequestInfo([new("Host", "own.example"), new("Origin", origin)]));
+
+    private static void Check(ArgumentException e, string name, string[] told, string? parameter)
+    {
+        Assert.That(e.ParamName, Is.EqualTo(parameter));
         Assert.That(e.Message, Does.StartWith(name));
         foreach (string part in told)
         {

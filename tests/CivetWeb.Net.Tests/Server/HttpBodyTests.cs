@@ -191,7 +191,7 @@ internal sealed class HttpBodyTests
     [Test]
     public async Task A_client_that_stops_sending_is_told_408()
     {
-        await using RunningServer server = await StartEchoAsync(options => options.RequestTimeout = TimeSpan.FromMilliseconds(500));
+        await using RunningServer server = await StartEchoAsync(options => options.RequestHeadersTimeout = TimeSpan.FromMilliseconds(500));
         string[] answers = await Task.WhenAll(((string[])["Content-Length: 10", "Transfer-Encoding: chunked"]).Select(header =>
             Task.Run(() => RawClient.Exchange(server.Port, $"POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n5"))));
         Assert.That(answers, Has.All.StartsWith("HTTP/1.1 408 ").And.All.Contains("\r\nConnection: close\r\n"));

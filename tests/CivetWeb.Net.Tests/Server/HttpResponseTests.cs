@@ -419,7 +419,7 @@ internal sealed partial class HttpResponseTests
                     throw;
                 }
             }),
-            options => options.ResponseTimeout = TimeSpan.FromMilliseconds(300));
+            options => options.WriteTimeout = TimeSpan.FromMilliseconds(300));
         using var client = new RawClient(server.Port);
         client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         Assert.That(await ended.Task.WaitAsync(TestServer.Patience), Is.InstanceOf<IOException>());

@@ -190,7 +190,7 @@ internal sealed class LoggingTests
         using var certificate = new ServerCertificate();
         CivetWebServerOptions options = ListenTests.With("http://127.0.0.1:0", "https://127.0.0.1:0");
         options.DangerousRawOptions["ssl_certificate"] = certificate.Path;
-        options.RequestTimeout = TimeSpan.FromMilliseconds(300);
+        options.RequestHeadersTimeout = TimeSpan.FromMilliseconds(300);
         await using var server = new CivetWebServer(options);
         await server.StartAsync();
         int port = server.EndPoints[0].Uri.Port;

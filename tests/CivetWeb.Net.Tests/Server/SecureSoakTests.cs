@@ -76,7 +76,7 @@ public sealed class SecureSoakTests
                 options.Listen.Add("https://127.0.0.1:0");
                 options.Tls = TlsServers.Options(_certificates);
                 // The clients share this machine's processors with the server; their slowness is not what is tested.
-                options.RequestTimeout = TestServer.Patience;
+                options.RequestHeadersTimeout = TestServer.Patience;
                 options.WebSockets.SendTimeout = TestServer.Patience;
             });
         ClientWebSocket[] clients = await Task.WhenAll(Enumerable.Range(0, Clients).Select(i => ConnectAsync(server, $"/honest/{i}")));

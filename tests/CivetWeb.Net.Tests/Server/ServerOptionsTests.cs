@@ -35,10 +35,10 @@ internal sealed class ServerOptionsTests
         Case(o => o.ListenBacklog = 65536, "ListenBacklog", "65536", "1 to 65535"),
         Case(o => o.HttpsRedirectPort = 0, "HttpsRedirectPort", "0", "1 to 65535"),
         Case(o => o.HttpsRedirectPort = 65536, "HttpsRedirectPort", "65536", "1 to 65535"),
-        Case(o => o.RequestTimeout = TimeSpan.Zero, "RequestTimeout", "00:00:00", "00:00:00.0010000 to 24.20:31:23.6470000"),
-        Case(o => o.RequestTimeout = System.Threading.Timeout.InfiniteTimeSpan, "RequestTimeout", "-00:00:00.0010000", "to 24."),
-        Case(o => o.RequestTimeout = TimeSpan.FromDays(25), "RequestTimeout", "25.00:00:00", "to 24."),
-        Case(o => o.ResponseTimeout = TimeSpan.FromTicks(1), "ResponseTimeout", "00:00:00.0000001", "00:00:00.0010000 to 24."),
+        Case(o => o.RequestHeadersTimeout = TimeSpan.Zero, "RequestHeadersTimeout", "00:00:00", "00:00:00.0010000 to 24.20:31:23.6470000"),
+        Case(o => o.RequestHeadersTimeout = System.Threading.Timeout.InfiniteTimeSpan, "RequestHeadersTimeout", "-00:00:00.0010000", "to 24."),
+        Case(o => o.RequestHeadersTimeout = TimeSpan.FromDays(25), "RequestHeadersTimeout", "25.00:00:00", "to 24."),
+        Case(o => o.WriteTimeout = TimeSpan.FromTicks(1), "WriteTimeout", "00:00:00.0000001", "00:00:00.0010000 to 24."),
         Case(o => o.KeepAliveTimeout = -Millisecond, "KeepAliveTimeout", "-00:00:00.0010000", "00:00:00 to 24."),
         Case(o => o.KeepAliveTimeout = TimeSpan.MaxValue, "KeepAliveTimeout", TimeSpan.MaxValue.ToString(), "to 24."),
         Case(o => o.ShutdownTimeout = -Millisecond, "ShutdownTimeout", "-00:00:00.0010000", "00:00:00 to 24."),
@@ -73,6 +73,78 @@ internal sealed class ServerOptionsTests
 
         ArgumentException? error = Assert.ThrowsAsync<ArgumentException>(() => new CivetWebServer(options).StartAsync());
         Assert.That(error!.Message, Does.Contain(name).And.Contain(value).And.Contain(allowed));
+        Assert.That(error.ParamName, Is.Null, "StartAsync has no parameter for options");
+    }
+
+    [Test]
+    public void Everything_that_is_wrong_is_listed_at_once()
+    {
+        var options = new CivetWebServerOptions
+        {
+            Listen = ["http://127.0.0.1:0", "ftp://127.0.0.1", "http://example.org"],
+            RedirectToHttps = ["nonsense"],
+            MaxConnections = 0,
+            WriteTimeout = TimeSpan.Zero,
+            AllowedHosts = ["https://example.org"],
+            AllowedAddresses = ["10.0.0.1/8"],
+            TrustedProxies = ["nginx"],
+            DangerousRawOptions = new Dictionary<string, string> { ["num_threads"] = "5", ["no_such_option"] = "", ["tcp_nodelay"] = "2" },
+            Tls = new TlsOptions { ClientCertificateMaxDepth = 101 },
+        };
+        options.WebSockets.Subprotocols = ["two words", "a,b"];
+        options.WebSockets.MaxMessageSize = 0;
+        string[] lines = Assert.ThrowsAsync<ArgumentException>(() => new CivetWebServer(options).StartAsync())!.Message.Split('\n');
+        string[] expected =
+        [
+            "'ftp://127.0.0.1'", "'http://example.org'", "'nonsense'", "'num_threads'", "'no_such_option'", "'tcp_nodelay'", "MaxConnections is 0",
+            "WriteTimeout", "'10.0.0.1/8'", "'https://example.org'", "'nginx'", "'two words'", "'a,b'", "WebSockets.MaxMessageSize", "Tls has no certificate", "Tls.ClientCertificateMaxDepth",
+        ];
+        Assert.That(lines[0], Is.EqualTo($"{expected.Length} options are not valid:"));
+        Assert.That(lines, Has.Length.EqualTo(expected.Length + 1));
+        Assert.Multiple(() =>
+        {
+            for (int i = 0; i < expected.Length; i++)
+            {
+                Assert.That(lines[i + 1], Does.StartWith("- ").And.Contain(expected[i]));
+            }
+        });
+    }
+
+    [Test]
+    public void Everything_wrong_with_one_endpoint_is_listed_at_once()
+    {
+        var server = new CivetWebServer();
+        ArgumentException? error = Assert.Throws<ArgumentException>(
+            () => server.MapWebSocket("/", _ => Task.CompletedTask, new() { MaxMessageSize = 0, AllowedOrigins = ["x"], SendTimeout = TimeSpan.Zero }));
+        Assert.That(error!.Message, Does.StartWith("3 options are not valid:").And.Contain("MaxMessageSize").And.Contain("'x'").And.Contain("SendTimeout"));
+    }
+
+    [Test]
+    public async Task A_list_can_be_assigned_and_is_copied_at_the_start()
+    {
+        var options = new CivetWebServerOptions { Listen = ["http://127.0.0.1:0"], AllowedHosts = ["one.example"] };
+        options.AllowedHosts.Add("two.example");
+        await using var server = new CivetWebServer(options);
+        server.MapGet("/", (_, response) => response.WriteText("in"));
+        await server.StartAsync();
+        options.AllowedHosts.Clear();
+        options.AllowedHosts = ["three.example"];
+        int port = server.EndPoints.Single().Uri.Port;
+        foreach ((string host, string status) in ((string, string)[])[("one.example", "200"), ("two.example", "200"), ("three.example", "421"), ("localhost", "421")])
+        {
+            Assert.That(RawClient.Exchange(port, $"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"), Does.StartWith($"HTTP/1.1 {status} "), host);
+        }
+    }
+
+    [Test]
+    public void No_list_can_be_null()
+    {
+        PropertyInfo[] lists = [.. typeof(CivetWebServerOptions).GetProperties().Where(property => IsCollection(property.PropertyType))];
+        Assert.That(lists, Has.Length.EqualTo(6));
+        foreach (PropertyInfo list in lists)
+        {
+            Assert.That(() => list.SetValue(new CivetWebServerOptions(), null), Throws.TypeOf<TargetInvocationException>().With.InnerException.TypeOf<ArgumentNullException>(), list.Name);
+        }
     }
 
     [Test]
@@ -87,7 +159,7 @@ internal sealed class ServerOptionsTests
             o.MaxRequestBodySize = null;
             o.MinRequestBodyRate = 0;
             o.ListenBacklog = 1;
-            o.RequestTimeout = o.ResponseTimeout = Millisecond;
+            o.RequestHeadersTimeout = o.WriteTimeout = Millisecond;
             o.KeepAliveTimeout = o.ShutdownTimeout = o.StaticFileMaxAge = TimeSpan.Zero;
         }));
         Assert.DoesNotThrow(() => Native(o =>
@@ -97,7 +169,7 @@ internal sealed class ServerOptionsTests
             o.MaxRequestHeadSize = 1024 * 1024;
             o.MaxRequestBodySize = long.MaxValue;
             o.ListenBacklog = 65535;
-            o.RequestTimeout = o.ResponseTimeout = o.KeepAliveTimeout = o.ShutdownTimeout = TimeSpan.FromMilliseconds(int.MaxValue);
+            o.RequestHeadersTimeout = o.WriteTimeout = o.KeepAliveTimeout = o.ShutdownTimeout = TimeSpan.FromMilliseconds(int.MaxValue);
             o.StaticFileMaxAge = TimeSpan.FromSeconds(int.MaxValue);
         }));
     }
@@ -122,7 +194,7 @@ internal sealed class ServerOptionsTests
         {
             o.MaxConnections = 10;
             o.ReservedHttpThreads = 3;
-            o.RequestTimeout = TimeSpan.FromSeconds(1.5);
+            o.RequestHeadersTimeout = TimeSpan.FromSeconds(1.5);
             o.KeepAliveTimeout = TimeSpan.Zero;
             o.MaxRequestHeadSize = 4096;
             o.ListenBacklog = 7;
@@ -237,6 +309,23 @@ internal sealed class ServerOptionsTests
         });
     }
 
+    /// <summary>The numbers of Microsoft.AspNetCore.Http.SameSiteMode, so that a cast or a number in a configuration means the same.</summary>
+    [TestCase(-1, "Unspecified", "n=v; Path=/; Secure; HttpOnly")]
+    [TestCase(0, "None", "n=v; Path=/; Secure; HttpOnly; SameSite=None")]
+    [TestCase(1, "Lax", "n=v; Path=/; Secure; HttpOnly; SameSite=Lax")]
+    [TestCase(2, "Strict", "n=v; Path=/; Secure; HttpOnly; SameSite=Strict")]
+    public void SameSite_has_the_numbers_of_ASP_NET_Core(int number, string name, string cookie)
+    {
+        Assert.That(((CookieSameSite)number).ToString(), Is.EqualTo(name));
+        Assert.That(ResponseCookie.Format("n", "v", new CookieOptions { Secure = true, SameSite = (CookieSameSite)number }), Is.EqualTo(cookie));
+    }
+
+    [TestCase(-2)]
+    [TestCase(3)]
+    public void SameSite_outside_its_range_is_refused(int number) => Assert.That(
+        () => ResponseCookie.Format("n", "v", new CookieOptions { SameSite = (CookieSameSite)number }),
+        Throws.ArgumentException.With.Message.Contains("Unspecified, None, Lax or Strict"));
+
     private static string Text(object? value) => value switch
     {
         null => "none",
@@ -254,8 +343,7 @@ internal sealed class ServerOptionsTests
     {
         CivetWebServerOptions options = ListenTests.With("http://127.0.0.1:0");
         configure(options);
-        var plan = ListenPlan.Create(options);
-        ServerOptionsReader.Check(options, plan);
+        ListenPlan plan = ServerOptionsCheck.Run(options);
         return ServerSettings.Parse(ServerOptionsReader.Read(options, plan));
     }
 

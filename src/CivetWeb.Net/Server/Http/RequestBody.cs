@@ -172,7 +172,7 @@ internal sealed class RequestBody
 
         _begun = true;
         if (_expectsContinue && !_request.ResponseHasStarted
-            && !_connection.WriteResponse("HTTP/1.1 100 Continue\r\n\r\n"u8, _options.ResponseTimeoutMilliseconds))
+            && !_connection.WriteResponse("HTTP/1.1 100 Continue\r\n\r\n"u8, _options.WriteTimeoutMilliseconds))
         {
             throw _failure = new IOException("The connection was lost before the body of the request had come.");
         }

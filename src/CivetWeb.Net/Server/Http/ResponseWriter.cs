@@ -267,7 +267,7 @@ internal sealed class ResponseWriter(ServerResponse response, ServerRequest requ
         while (!data.IsEmpty)
         {
             int n = Math.Min(data.Length, SendSize);
-            if (!request.Connection.WriteResponse(data[..n], request.Server.Options.ResponseTimeoutMilliseconds))
+            if (!request.Connection.WriteResponse(data[..n], request.Server.Options.WriteTimeoutMilliseconds))
             {
                 Fail();
                 ThrowIfFailed();

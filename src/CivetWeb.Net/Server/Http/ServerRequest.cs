@@ -65,7 +65,7 @@ public sealed partial class ServerRequest
     public string HttpVersion => _info.HttpVersion;
 
     /// <summary>Whether the connection uses TLS.</summary>
-    public bool IsHttps => _info.IsSsl;
+    public bool IsTls => _info.IsTls;
 
     /// <summary>The Host header: whom the client believes to talk to; null without one.</summary>
     public string? Host => _info.GetHeader("Host");

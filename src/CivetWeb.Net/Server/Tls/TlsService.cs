@@ -41,7 +41,6 @@ internal sealed class TlsService : IDisposable
     /// <exception cref="CivetWebException">OpenSSL 3 is not there.</exception>
     public static TlsService Create(TlsOptions options, ILogger logger)
     {
-        TlsOptionsCheck.Check(options);
         NativeLibraryLoader.EnsureTls();
         NativeTls native = NativeTls.TryCreate(
             options.MinimumVersion == SslProtocols.Tls13 ? 0x0304 : 0x0303,

@@ -40,7 +40,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         _session = session;
         _closeTimeout = settings.CloseTimeout;
         _frames = new FrameWatch(settings.MaxMessageSize, deflate is not null);
-        _stream = new SessionStream(session, _frames, handshake.Request.IsHttps, settings.SendTimeout, settings.FrameTimeout);
+        _stream = new SessionStream(session, _frames, handshake.Request.IsTls, settings.SendTimeout, settings.FrameTimeout);
         _loop = new ConnectionLoop(session, _stream, Report);
         _stream.Loop = _loop;
         _loop.Lost = () => _aborted.Cancel();

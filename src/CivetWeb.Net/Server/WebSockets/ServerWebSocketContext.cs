@@ -112,5 +112,5 @@ public sealed class ServerWebSocketContext : WebSocketContext
         && (Request.Info.IsForwarded || (Request.Headers["X-Forwarded-For"] is null && Request.Headers["Forwarded"] is null));
 
     /// <inheritdoc/>
-    public override bool IsSecureConnection => Request.IsHttps;
+    public override bool IsSecureConnection => Request.IsTls;
 }

@@ -1,6 +1,7 @@
 using System;
 using System.Threading;
 using System.Threading.Tasks;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
@@ -21,7 +22,9 @@ internal sealed class WebSocketEndpoint
     {
         init
         {
-            WebSocketSettings.Check(value, "");
+            var errors = new OptionErrors();
+            WebSocketSettings.Check(value, "", errors);
+            errors.ThrowIfAny("options"); // the parameter of MapWebSocket
             _options = value.Copy();
         }
     }

@@ -35,7 +35,7 @@ internal sealed record WebSocketSettings
     /// <summary>Both must have been checked, and must not change any more.</summary>
     public static WebSocketSettings Create(WebSocketEndpointOptions endpoint, WebSocketEndpointOptions server) => new()
     {
-        Subprotocols = [.. endpoint.Subprotocols.Count > 0 ? endpoint.Subprotocols : server.Subprotocols],
+        Subprotocols = [.. endpoint.Subprotocols ?? server.Subprotocols ?? []],
         Origins = new OriginPolicy(endpoint.AllowedOrigins ?? server.AllowedOrigins),
         OnHandshake = endpoint.OnHandshake ?? server.OnHandshake,
         HandshakeTimeout = endpoint.HandshakeTimeout ?? server.HandshakeTimeout ?? TimeSpan.FromSeconds(10),
@@ -46,62 +46,60 @@ internal sealed record WebSocketSettings
         FrameTimeout = endpoint.FrameTimeout ?? server.FrameTimeout ?? TimeSpan.FromSeconds(20),
         SendTimeout = endpoint.SendTimeout ?? server.SendTimeout ?? TimeSpan.FromSeconds(10),
         CloseTimeout = endpoint.CloseTimeout ?? server.CloseTimeout ?? TimeSpan.FromSeconds(5),
-        Deflate = endpoint.DangerousDeflate ?? server.DangerousDeflate,
+        Deflate = (endpoint.DangerousDeflate ?? server.DangerousDeflate) is { Enabled: true } deflate ? deflate : null,
     };
 
     /// <param name="options">What has been set.</param>
     /// <param name="prefix">Goes before the names of options in messages.</param>
-    /// <exception cref="ArgumentException">An option is wrong; the message tells which, and what is allowed.</exception>
-    public static void Check(WebSocketEndpointOptions options, string prefix)
+    /// <param name="errors">Gets one message for each invalid option: its name, its value and what is allowed.</param>
+    public static void Check(WebSocketEndpointOptions options, string prefix, OptionErrors errors)
     {
-        try
+        foreach (string subprotocol in options.Subprotocols ?? [])
         {
-            Core.Subprotocols.Validate([.. options.Subprotocols], nameof(options));
-        }
-        catch (ArgumentException e)
-        {
-            throw OptionError.Create($"Option '{prefix}{nameof(options.Subprotocols)}': {e.Message}");
+            if (!HeaderText.IsToken(subprotocol ?? ""))
+            {
+                errors.Add(
+                    $"Option '{prefix}{nameof(options.Subprotocols)}' contains '{subprotocol}', but a subprotocol must be a token of RFC 9110: no spaces, commas or line breaks.");
+            }
         }
 
         foreach (string origin in options.AllowedOrigins ?? [])
         {
             if (!OriginPolicy.IsEntry(origin))
             {
-                throw OptionError.Create(
-                    $"Option '{prefix}{nameof(options.AllowedOrigins)}' contains '{origin}', but an origin must be {OriginPolicy.Allowed}.");
+                errors.Add($"Option '{prefix}{nameof(options.AllowedOrigins)}' contains '{origin}', but an origin must be {OriginPolicy.Allowed}.");
             }
         }
 
-        CheckNumber(options.MaxConnections, prefix, nameof(options.MaxConnections), 1, int.MaxValue);
-        CheckNumber(options.MaxMessageSize, prefix, nameof(options.MaxMessageSize), 1, int.MaxValue);
-        CheckTime(options.HandshakeTimeout, prefix, nameof(options.HandshakeTimeout));
-        CheckTime(options.KeepAliveInterval, prefix, nameof(options.KeepAliveInterval));
-        CheckTime(options.KeepAliveTimeout, prefix, nameof(options.KeepAliveTimeout));
-        CheckTime(options.FrameTimeout, prefix, nameof(options.FrameTimeout));
-        CheckTime(options.SendTimeout, prefix, nameof(options.SendTimeout));
-        CheckTime(options.CloseTimeout, prefix, nameof(options.CloseTimeout));
+        CheckNumber(options.MaxConnections, prefix, nameof(options.MaxConnections), 1, int.MaxValue, errors);
+        CheckNumber(options.MaxMessageSize, prefix, nameof(options.MaxMessageSize), 1, int.MaxValue, errors);
+        CheckTime(options.HandshakeTimeout, prefix, nameof(options.HandshakeTimeout), errors);
+        CheckTime(options.KeepAliveInterval, prefix, nameof(options.KeepAliveInterval), errors);
+        CheckTime(options.KeepAliveTimeout, prefix, nameof(options.KeepAliveTimeout), errors);
+        CheckTime(options.FrameTimeout, prefix, nameof(options.FrameTimeout), errors);
+        CheckTime(options.SendTimeout, prefix, nameof(options.SendTimeout), errors);
+        CheckTime(options.CloseTimeout, prefix, nameof(options.CloseTimeout), errors);
         if (options.DangerousDeflate is { } deflate)
         {
             string inner = $"{prefix}{nameof(options.DangerousDeflate)}.";
-            CheckNumber(deflate.ClientMaxWindowBits, inner, nameof(deflate.ClientMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits);
-            CheckNumber(deflate.ServerMaxWindowBits, inner, nameof(deflate.ServerMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits);
+            CheckNumber(deflate.ClientMaxWindowBits, inner, nameof(deflate.ClientMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits, errors);
+            CheckNumber(deflate.ServerMaxWindowBits, inner, nameof(deflate.ServerMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits, errors);
         }
     }
 
-    private static void CheckNumber(int? value, string prefix, string name, int lowest, int highest)
+    private static void CheckNumber(int? value, string prefix, string name, int lowest, int highest, OptionErrors errors)
     {
         if (value < lowest || value > highest)
         {
-            throw OptionError.Create($"Option '{prefix}{name}' is {value}, but it must be from {lowest} to {highest}.");
+            errors.Add($"Option '{prefix}{name}' is {value}, but it must be from {lowest} to {highest}.");
         }
     }
 
-    private static void CheckTime(TimeSpan? value, string prefix, string name)
+    private static void CheckTime(TimeSpan? value, string prefix, string name, OptionErrors errors)
     {
         if (value is { } time && time != Timeout.InfiniteTimeSpan && time.TotalMilliseconds is < 1 or > int.MaxValue)
         {
-            throw OptionError.Create(
-                $"Option '{prefix}{name}' is {value}, but it must be from 1 ms to {int.MaxValue} ms, or Timeout.InfiniteTimeSpan for no limit.");
+            errors.Add($"Option '{prefix}{name}' is {value}, but it must be from 1 ms to {int.MaxValue} ms, or Timeout.InfiniteTimeSpan for no limit.");
         }
     }
 }

@@ -8,14 +8,14 @@ namespace CivetWeb.Net;
 /// <summary>The value of a Set-Cookie header (RFC 6265, section 4.1).</summary>
 internal static class ResponseCookie
 {
-    /// <exception cref="ArgumentException">A part of it could be taken for something else.</exception>
+    /// <exception cref="ArgumentException">A part contains characters that would end it or start another attribute.</exception>
     public static string Format(string name, string value, CookieOptions options)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(value);
         if (!HeaderText.IsToken(name))
         {
-            throw new ArgumentException("The name of a cookie may only have letters, digits and !#$%&'*+-.^_`|~ (RFC 6265, section 4.1.1).", nameof(name));
+            throw new ArgumentException("The name of a cookie may contain only letters, digits and !#$%&'*+-.^_`|~ (RFC 6265, section 4.1.1).", nameof(name));
         }
 
         foreach (char c in value)
@@ -23,7 +23,7 @@ internal static class ResponseCookie
             if (c is <= ' ' or >= '\x7F' or '"' or ',' or ';' or '\\')
             {
                 throw new ArgumentException(
-                    "The value of a cookie may only have ASCII without spaces, quotes, commas, semicolons and backslashes (RFC 6265, section 4.1.1); Uri.EscapeDataString makes such a one.",
+                    "The value of a cookie may contain only ASCII without spaces, quotes, commas, semicolons and backslashes (RFC 6265, section 4.1.1); Uri.EscapeDataString makes any text fit.",
                     nameof(value));
             }
         }
@@ -31,6 +31,11 @@ internal static class ResponseCookie
         CheckAttribute(options.Path, nameof(CookieOptions.Path), nameof(options));
         CheckAttribute(options.Domain ?? "-", nameof(CookieOptions.Domain), nameof(options));
         CheckPrefix(name, options);
+        if (!Enum.IsDefined(options.SameSite))
+        {
+            throw new ArgumentException($"SameSite of a cookie is {(int)options.SameSite}, but it must be Unspecified, None, Lax or Strict.", nameof(options));
+        }
+
         if (options.SameSite == CookieSameSite.None && !options.Secure)
         {
             throw new ArgumentException("A cookie with SameSite=None must be Secure; browsers refuse it otherwise.", nameof(options));
@@ -54,7 +59,7 @@ internal static class ResponseCookie
 
         text.Append(CultureInfo.InvariantCulture, $"; Path={options.Path}");
         text.Append(options.Secure ? "; Secure" : "").Append(options.HttpOnly ? "; HttpOnly" : "");
-        return text.Append(CultureInfo.InvariantCulture, $"; SameSite={options.SameSite}").ToString();
+        return text.Append(options.SameSite == CookieSameSite.Unspecified ? "" : $"; SameSite={options.SameSite}").ToString();
     }
 
     private static void CheckAttribute(string value, string property, string parameterName)

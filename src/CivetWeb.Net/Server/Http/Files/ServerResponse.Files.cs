@@ -72,7 +72,7 @@ public sealed partial class ServerResponse
         }
 
         _writer.SetKeepAlive();
-        int status = _request.Connection.SendFile(file, type, headers, _request.Server.Options.ResponseTimeoutMilliseconds);
+        int status = _request.Connection.SendFile(file, type, headers, _request.Server.Options.WriteTimeoutMilliseconds);
         if (status == 404)
         {
             throw NotFound(path);

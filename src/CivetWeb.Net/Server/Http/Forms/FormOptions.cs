@@ -2,14 +2,14 @@ using System;
 
 namespace CivetWeb.Net;
 
-/// <summary>Limits of a form; a request over one of them is answered with 413.</summary>
+/// <summary>Limits for a form; a request that exceeds one of them gets 413.</summary>
 public sealed class FormOptions
 {
     private int _maxFields = 1024;
     private int _maxTextSize = 4 * 1024 * 1024;
     private int _maxPartHeaderSize = 16 * 1024;
 
-    /// <summary>How many variables or parts a form may have. 1024 unless set.</summary>
+    /// <summary>The largest number of fields or parts. 1 or more; 1024 unless set.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
     public int MaxFields
     {
@@ -18,8 +18,8 @@ public sealed class FormOptions
     }
 
     /// <summary>
-    /// How large all variables of <see cref="ServerRequest.ReadFormAsync"/> may be together, in bytes as sent; files do not
-    /// count. 4 MiB unless set.
+    /// The largest size of all fields of <see cref="ServerRequest.ReadFormAsync"/> together, in bytes as sent; files do not
+    /// count. 1 or more; 4 MiB unless set.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
     public int MaxTextSize
@@ -28,7 +28,7 @@ public sealed class FormOptions
         set => _maxTextSize = Positive(value);
     }
 
-    /// <summary>How large the headers of one part may be, in bytes. 16 KiB unless set.</summary>
+    /// <summary>The largest size of the headers of one part, in bytes. 1 or more; 16 KiB unless set.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
     public int MaxPartHeaderSize
     {

@@ -50,14 +50,11 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         }
     }
 
-    /// <summary>Reads the options of the server, which could be changed until now.</summary>
-    /// <exception cref="ArgumentException">One of them is wrong.</exception>
-    public void Start()
+    /// <summary>Takes the options of the server, which could be changed until now and have been checked.</summary>
+    public void Start(WebSocketEndpointOptions options)
     {
         lock (_gate)
         {
-            WebSocketEndpointOptions options = server.Options.WebSockets;
-            WebSocketSettings.Check(options, $"{nameof(server.Options.WebSockets)}.");
             _defaults = options.Copy();
             foreach (WebSocketEndpoint endpoint in _endpoints)
             {
