@@ -10,7 +10,7 @@ internal sealed record CommandLine
     public const string Usage = """
         Usage: EchoServer [--port N] [--host ADDRESS] [--log LEVEL] [--origins LIST] [--max-message BYTES]
 
-        Serves a page at / and a WebSocket at /websocket that sends back what it gets.
+        Serves a page at / and a WebSocket at /websocket that sends back what it receives.
 
           --port N             TCP port, 0 to 65535; 0 lets the system choose (default 8080)
           --host ADDRESS       address to listen on (default 127.0.0.1: this machine only;
@@ -21,16 +21,16 @@ internal sealed record CommandLine
                                messages, with times
           --quiet              the same as --log quiet
           --origins LIST       origins whose pages may connect, with commas; others get 403 (default: all).
-                               The page's own is one of them: http://localhost:8080. Programs that
+                               self is the page of this server, * is every page. Programs that
                                send no Origin are let in.
           --max-message BYTES  a larger message closes its WebSocket with 1009 (default 16777216)
           --help, -h           this text
 
         Examples:
           EchoServer                                  then open http://localhost:8080/ in a browser
-          EchoServer --host 0.0.0.0                   also for a phone in the same network
-          EchoServer --port 0 --log quiet             any free port; the first line tells which
-          EchoServer --origins http://localhost:8080,https://example.org --max-message 65536
+          EchoServer --host 0.0.0.0                   also for a phone on the same network
+          EchoServer --port 0 --log quiet             any free port; the first line says which
+          EchoServer --origins self,https://example.org --max-message 65536
 
         To try in another terminal:
           curl -i http://localhost:8080/
@@ -41,7 +41,7 @@ internal sealed record CommandLine
           s          on the keyboard, or the signal SIGUSR1 (kill -USR1 PID), shows the counters
           Ctrl+C     or SIGTERM stops it: clients are told (close code 1001)
 
-        NO_COLOR=1 in the environment: no colours on a terminal. NOTIFY_SOCKET: systemd is told when
+        Environment: NO_COLOR=1 switches colours off. With NOTIFY_SOCKET, systemd is told when
         the server is ready (Type=notify) and when it stops. Exit codes: 0 stopped, 1 cannot listen,
         2 wrong arguments.
         """;
@@ -157,14 +157,14 @@ internal sealed record CommandLine
     {
         foreach (string origin in text.Split(',', StringSplitOptions.TrimEntries))
         {
-            bool valid = origin is "*"
+            bool valid = origin is "*" or "self"
                 || (Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri)
                     && origin.Contains("://", StringComparison.Ordinal)
                     && !origin.EndsWith('/')
                     && uri.PathAndQuery is "/" or "");
             if (!valid)
             {
-                throw new FormatException($"--origins has '{origin}', but an origin is written like https://example.org or http://localhost:8080, without a path.");
+                throw new FormatException($"--origins has '{origin}', but an origin is self, *, or written like https://example.org or http://localhost:8080, without a path.");
             }
         }
 

@@ -73,7 +73,7 @@ void Greet(int port)
     Terminal.Always($"Listening on {webSocket} - subprotocols {string.Join(", ", Echo.Subprotocols)} or none.");
     if (Terminal.OnKey('s', () => Terminal.Always(counters.ToString())))
     {
-        Terminal.Always("Press s for counters. --help tells what to try.");
+        Terminal.Always("Press s for counters. --help shows what to try.");
     }
 }
 

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace CivetWeb.Net.EchoServer;
 
-/// <summary>Why the server could not start, in one line that says what to do.</summary>
+/// <summary>Explains why the server could not start, in one line that says what to do.</summary>
 internal static class StartFailure
 {
     public static string Explain(Exception failure, CommandLine options) => failure switch
@@ -12,7 +12,7 @@ internal static class StartFailure
         SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse } =>
             $"Port {options.Port} is in use by another program. Choose another with --port N, or any free one with --port 0.",
         SocketException { SocketErrorCode: SocketError.AccessDenied } =>
-            $"Port {options.Port} may not be used: permission denied. Ports below 1024 take root or CAP_NET_BIND_SERVICE; choose one above with --port N.",
+            $"Port {options.Port} cannot be used: permission denied. Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one with --port N.",
         SocketException { SocketErrorCode: SocketError.AddressNotAvailable } => NoAddress(options),
         CivetWebException or ArgumentException when !options.ListensEverywhere && !IsAddress(options.Host) => NoAddress(options),
         _ => failure.Message.ReplaceLineEndings(" "),

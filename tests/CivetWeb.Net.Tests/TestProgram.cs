@@ -24,6 +24,9 @@ internal static class TestProgram
     /// <summary>What to run for a program that sets a resolver of its own, before or after its first server.</summary>
     public static string[] ResolverCommand(string when) => Command("resolver", when);
 
+    /// <summary>What to run for the server of docs/recipes.md that stops at a signal.</summary>
+    public static string[] SignalsCommand() => Command("signals");
+
     private static async Task<int> Main(string[] args)
     {
         const int UsageError = 2;
@@ -36,6 +39,9 @@ internal static class TestProgram
                 return 0;
             case ["leaders"]:
                 await CountLeadersAsync();
+                return 0;
+            case ["signals"]:
+                await StopAtASignalAsync();
                 return 0;
             case ["starts", string api, string threads, string times]:
                 await StartAsync(Enum.Parse<Api>(api), int.Parse(threads, CultureInfo.InvariantCulture), int.Parse(times, CultureInfo.InvariantCulture));
@@ -59,6 +65,26 @@ internal static class TestProgram
         {
             Console.WriteLine(e.Message);
         }
+    }
+
+    private static async Task StopAtASignalAsync()
+    {
+        await using var server = new CivetWebServer(new() { Listen = ["http://127.0.0.1:0"] });
+        server.MapWebSocket("/ws", async context =>
+        {
+            await foreach (WebSocketMessage message in context.WebSocket.ReadMessagesAsync(context.Aborted))
+            {
+            }
+        });
+        Task end = RecipeExamples.Signals(server);
+        while (server.EndPoints.Count == 0 && !end.IsCompleted)
+        {
+            await Task.Delay(10);
+        }
+
+        Console.WriteLine($"Listening on {server.EndPoints[0].Uri}");
+        await end;
+        Console.WriteLine("stopped");
     }
 
     private static async Task CountLeadersAsync()
