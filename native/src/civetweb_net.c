@@ -67,6 +67,7 @@ cwn_dlopen(const char *name, int mode)
 #include "websocket/utf8.c"
 #include "websocket/frame_header.c"
 #include "websocket/frame_reader.c"
+#include "websocket/frame_parser.c"
 #include "websocket/session_send.c"
 #include "websocket/session_events.c"
 #include "websocket/session_loop.c"

@@ -98,3 +98,14 @@ cwn_session_linger(cwn_session *session, void *sink, size_t size, uint64_t deadl
 	}
 	return true;
 }
+
+/* The own thread waits for its socket, and attends to what is left: the sender need not. */
+static int
+cwn_session_poll(cwn_session *session, struct mg_pollfd *poller, uint64_t until, bool *woken)
+{
+	int ready;
+	atomic_store(&session->attended, true);
+	ready = cwn_wake_wait(&session->wake, poller, cwn_poll_timeout(until), woken);
+	atomic_store(&session->attended, false);
+	return ready;
+}

@@ -173,22 +173,19 @@ cwn_check_framing(struct mg_connection *conn)
 	for (i = 0; i < info->num_headers; i++) {
 		const struct mg_header *header = &info->http_headers[i];
 		if (cwn_has_space_before_colon(header)) {
-			return cwn_refuse_framing(conn,
-			                          "A space precedes the colon of a header.\n");
+			return cwn_refuse_framing(conn, "A space precedes the colon of a header.\n");
 		}
 		if (mg_strcasecmp(header->name, "Transfer-Encoding") == 0) {
 			codings++;
 			coding = header->value;
 		} else if (mg_strcasecmp(header->name, "Content-Length") == 0) {
 			if (!cwn_is_number(header->value)) {
-				return cwn_refuse_framing(conn,
-				                          "Content-Length must be a number.\n");
+				return cwn_refuse_framing(conn, "Content-Length must be a number.\n");
 			}
 			if ((length != NULL)
 			    && (strtoll(length, NULL, 10)
 			        != strtoll(header->value, NULL, 10))) {
-				return cwn_refuse_framing(conn,
-				                          "Content-Length is given twice.\n");
+				return cwn_refuse_framing(conn, "Content-Length is given twice.\n");
 			}
 			length = header->value;
 		}
@@ -202,13 +199,11 @@ cwn_check_framing(struct mg_connection *conn)
 		                          "each other.\n");
 	}
 	if (strcmp(info->http_version, "1.1") != 0) {
-		return cwn_refuse_framing(conn,
-		                          "Transfer-Encoding needs HTTP/1.1.\n");
+		return cwn_refuse_framing(conn, "Transfer-Encoding needs HTTP/1.1.\n");
 	}
 	if ((codings != 1) || !cwn_value_is(coding, "chunked")
 	    || (conn->is_chunked == 0)) {
-		return cwn_refuse_framing(conn,
-		                          "Transfer-Encoding must be chunked.\n");
+		return cwn_refuse_framing(conn, "Transfer-Encoding must be chunked.\n");
 	}
 	return 0;
 }

@@ -46,9 +46,7 @@ cwn_loop_wait(cwn_loop *loop, uint64_t deadline)
 	if (atomic_load(&session->stalled_at) != 0) {
 		poller.events |= POLLOUT;
 	}
-	atomic_store(&session->attended, true);
-	result = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(deadline), &woken);
-	atomic_store(&session->attended, false);
+	result = cwn_session_poll(session, &poller, deadline, &woken);
 	if (result == 0) {
 		return CWN_TIMED_OUT;
 	}
@@ -262,6 +260,16 @@ cwn_loop_linger(cwn_loop *loop)
 	}
 }
 
+static void
+cwn_loop_init(cwn_loop *loop, cwn_session *session, mg_websocket_data_handler handler, void *user_data)
+{
+	memset(loop, 0, sizeof(*loop));
+	loop->session = session;
+	loop->handler = handler;
+	loop->user_data = user_data;
+	loop->progress_at = cwn_now_ms();
+}
+
 CWN_API void
 cwn_session_run(cwn_session *session,
                 mg_websocket_data_handler handler,
@@ -276,11 +284,7 @@ cwn_session_run(cwn_session *session,
 	size_t length = (size_t)(conn->data_len - conn->request_len);
 	cwn_loop loop;
 
-	memset(&loop, 0, sizeof(loop));
-	loop.session = session;
-	loop.handler = handler;
-	loop.user_data = user_data;
-	loop.progress_at = cwn_now_ms();
+	cwn_loop_init(&loop, session, handler, user_data);
 
 	/* What CivetWeb has read behind the request is the first input, and the
 	 * rest of its request buffer makes a good input buffer: an idle session

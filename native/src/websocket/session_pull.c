@@ -226,6 +226,16 @@ cwn_session_answer(cwn_session *session, int events, short got)
 	return result;
 }
 
+static cwn_park_result
+cwn_session_park(cwn_session *session, uint64_t deadline)
+{
+	if (session->missed) {
+		session->missed = false;
+		cwn_seat_receive_again(session->seat);
+	}
+	return cwn_seat_wait(session->seat, deadline);
+}
+
 CWN_API int
 cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 {
@@ -253,11 +263,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		}
 		if ((events == CWN_CAN_READ) && (flushed == 1) && !atomic_load(&session->unread)
 		    && cwn_seat_may_park(session->seat, &keep_until)) {
-			if (session->missed) {
-				session->missed = false;
-				cwn_seat_receive_again(session->seat);
-			}
-			switch (cwn_seat_wait(session->seat, deadline)) {
+			switch (cwn_session_park(session, deadline)) {
 			case CWN_PARK_WOKEN:
 				return CWN_WOKEN_UP;
 			case CWN_PARK_OVER:
@@ -271,9 +277,7 @@ cwn_session_wait(cwn_session *session, int events, int timeout_ms)
 		}
 		until = cwn_earlier(until, keep_until);
 		cwn_session_ask(session, &poller, ((flushed == 0) ? CWN_CAN_WRITE : 0) | events);
-		atomic_store(&session->attended, true);
-		ready = cwn_wake_wait(&session->wake, &poller, cwn_poll_timeout(until), &woken);
-		atomic_store(&session->attended, false);
+		ready = cwn_session_poll(session, &poller, until, &woken);
 		if ((flushed == 0) && (ready != 0)) {
 			cwn_sender_enlist(session); /* the caller may call the application */
 		}
