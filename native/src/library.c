@@ -131,13 +131,13 @@ cwn_wait_for_gate(void *gate)
 CWN_API uint32_t
 cwn_try_threads(uint32_t count)
 {
-	enum { MOST = 256 };
-	pthread_t threads[MOST];
+	enum { MAX_THREADS = 256 };
+	pthread_t threads[MAX_THREADS];
 	pthread_mutex_t gate;
 	uint32_t made = 0, i;
 
-	if (count > MOST) {
-		count = MOST;
+	if (count > MAX_THREADS) {
+		count = MAX_THREADS;
 	}
 	if (pthread_mutex_init(&gate, &pthread_mutex_attr) != 0) {
 		return 0;

@@ -138,11 +138,11 @@ engine_options(cwn_poller_kind kind, unsigned processors, unsigned max_workers)
 }
 
 static unsigned
-engine_most_workers(cwn_engine *engine)
+engine_peak_workers(cwn_engine *engine)
 {
 	unsigned most;
 	pthread_mutex_lock(&engine->lock);
-	most = engine->most_workers;
+	most = engine->peak_workers;
 	pthread_mutex_unlock(&engine->lock);
 	return most;
 }
@@ -244,7 +244,7 @@ check_engine_blocked(cwn_poller_kind kind, bool leaves)
 		pong_expect(&pongs[i], 'b');
 	}
 	pong_expect(&pongs[0], 'e');
-	CHECK(engine_most_workers(engine) <= BLOCKED + 2);
+	CHECK(engine_peak_workers(engine) <= BLOCKED + 2);
 	engine_end(engine, pongs, LINKS);
 }
 
@@ -270,7 +270,7 @@ check_engine_starved(cwn_poller_kind kind)
 	while (atomic_load(&engine->starved) == 0) {
 		mg_sleep(1);
 	}
-	CHECK_EQUAL(WORKERS, engine_most_workers(engine));
+	CHECK_EQUAL(WORKERS, engine_peak_workers(engine));
 	CHECK_EQUAL(WORKERS, atomic_load(&pong_blocked));
 	atomic_store(&pong_release, true);
 	for (i = 0; i < LINKS; i++) {
@@ -305,7 +305,7 @@ check_engine_spares(cwn_poller_kind kind)
 		for (i = 0; i < LINKS; i++) {
 			pong_expect(&pongs[i], 's');
 		}
-		CHECK(engine_most_workers(engine) > 2);
+		CHECK(engine_peak_workers(engine) > 2);
 		deadline = cwn_now_ms() + 30000;
 		do {
 			mg_sleep(10);

@@ -15,7 +15,7 @@ static const cwn_poller_kind poller_kinds[] = {
 static unsigned
 poll_for(cwn_poller *poller, uint64_t key, int timeout_ms)
 {
-	cwn_ready ready[CWN_MOST_READY];
+	cwn_ready ready[CWN_MAX_READY];
 	unsigned i, events = 0, count = cwn_poller_wait(poller, ready, timeout_ms);
 	for (i = 0; i < count; i++) {
 		CHECK_EQUAL(key, ready[i].key);
@@ -37,7 +37,7 @@ static void
 check_poller_remove(cwn_poller_kind kind)
 {
 	enum { LONG = 10000, NOW = 0, SOCKETS = 3 };
-	cwn_ready ready[CWN_MOST_READY];
+	cwn_ready ready[CWN_MAX_READY];
 	cwn_poller poller;
 	cwn_watched watched[SOCKETS];
 	SOCKET pairs[SOCKETS][2];

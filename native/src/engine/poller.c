@@ -35,7 +35,7 @@ typedef struct cwn_ready {
 	unsigned events;
 } cwn_ready;
 
-enum { CWN_MOST_READY = 64 };
+enum { CWN_MAX_READY = 64 };
 
 typedef struct cwn_poller {
 	cwn_poller_kind kind;
@@ -180,8 +180,8 @@ cwn_poller_rearm(cwn_poller *poller, cwn_watched *watched, unsigned events)
 static unsigned
 cwn_poller_wait_epoll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 {
-	struct epoll_event events[CWN_MOST_READY];
-	int n = epoll_wait(poller->epoll, events, CWN_MOST_READY, timeout_ms);
+	struct epoll_event events[CWN_MAX_READY];
+	int n = epoll_wait(poller->epoll, events, CWN_MAX_READY, timeout_ms);
 	unsigned i, used = 0;
 	if ((n < 0) && (errno != EINTR)) {
 		mg_sleep(10); /* whatever it is, it must not take all of a processor */
@@ -279,7 +279,7 @@ cwn_poller_wait_poll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 		atomic_store(&poller->woken, false);
 	}
 	pthread_mutex_lock(&poller->lock);
-	for (i = 0; (i < asked) && (used < CWN_MOST_READY); i++) {
+	for (i = 0; (i < asked) && (used < CWN_MAX_READY); i++) {
 		unsigned at = (poller->next + i) % asked;
 		unsigned place = poller->places[at];
 		cwn_watched *watched = (place < poller->count) ? poller->watched[place] : NULL;
@@ -302,7 +302,7 @@ cwn_poller_wait_poll(cwn_poller *poller, cwn_ready *ready, int timeout_ms)
 
 /* Waits for events; returns how many, 0 also when woken or the time is over. */
 static unsigned
-cwn_poller_wait(cwn_poller *poller, cwn_ready ready[CWN_MOST_READY], int timeout_ms)
+cwn_poller_wait(cwn_poller *poller, cwn_ready ready[CWN_MAX_READY], int timeout_ms)
 {
 #if defined(__linux__)
 	if (poller->kind == CWN_POLLER_EPOLL) {

@@ -90,7 +90,7 @@ struct cwn_processor {
 	cwn_wheel wheel;   /* under wheel_lock */
 	uint64_t wakes_at; /* under wheel_lock: its worker sleeps until then; 0: without limit */
 	/* of the worker that has it */
-	cwn_ready ready[CWN_MOST_READY];
+	cwn_ready ready[CWN_MAX_READY];
 	unsigned next, count;
 	cwn_link *taken; /* from the inbox, oldest first */
 	bool timers_are_due;
@@ -133,7 +133,7 @@ struct cwn_engine {
 	atomic_bool ends; /* no link is left and none will come */
 	cwn_processor *processors;
 	/* under lock */
-	unsigned workers, most_workers;
+	unsigned workers, peak_workers;
 	cwn_worker *spare, *ended;
 	cwn_processor *orphans; /* without a worker: all are busy */
 	bool closes;            /* it ends when no link is left */
@@ -148,4 +148,4 @@ struct cwn_engine {
 
 static CWN_THREAD_LOCAL cwn_worker *cwn_this_worker;
 
-enum { CWN_HOT_MS = 50, CWN_MOST_ROUNDS = 8 };
+enum { CWN_HOT_MS = 50, CWN_MAX_ROUNDS = 8 };

@@ -20,7 +20,7 @@ cwn_link_run(cwn_link *link)
 			return;
 		}
 		cwn_link_set_timer(link);
-		if ((result == CWN_LINK_HAS_MORE) || (++rounds == CWN_MOST_ROUNDS)) {
+		if ((result == CWN_LINK_HAS_MORE) || (++rounds == CWN_MAX_ROUNDS)) {
 			(void)atomic_fetch_or(&link->turn, CWN_FOR_MORE);
 			cwn_link_post(link);
 			return;
@@ -198,8 +198,8 @@ cwn_worker_start(cwn_engine *engine, cwn_processor *processor, uint64_t word)
 		mg_free(worker);
 		return false;
 	}
-	if (++engine->workers > engine->most_workers) {
-		engine->most_workers = engine->workers;
+	if (++engine->workers > engine->peak_workers) {
+		engine->peak_workers = engine->workers;
 	}
 	return true;
 }
