@@ -15,7 +15,9 @@ internal sealed class RawClient : IDisposable
 
     private readonly byte[] _mask = [0x37, 0xFA, 0x21, 0x3D];
 
-    public RawClient(int port)
+    /// <param name="port">Of the server.</param>
+    /// <param name="receiveBufferSize">0: the system's choice. A small one must be there before the connection is: it limits what the server may send ahead.</param>
+    public RawClient(int port, int receiveBufferSize = 0)
     {
         Socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
         {
@@ -23,6 +25,11 @@ internal sealed class RawClient : IDisposable
             ReceiveTimeout = (int)TestServer.Patience.TotalMilliseconds,
             SendTimeout = (int)TestServer.Patience.TotalMilliseconds,
         };
+        if (receiveBufferSize != 0)
+        {
+            Socket.ReceiveBufferSize = receiveBufferSize;
+        }
+
         Socket.Connect(IPAddress.Loopback, port);
     }
 
@@ -33,9 +40,9 @@ internal sealed class RawClient : IDisposable
         + $"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {Key}\r\n{extraHeaders}\r\n";
 
     /// <summary>A client whose handshake has succeeded.</summary>
-    public static RawClient Open(int port, string path = "/ws", string extraHeaders = "")
+    public static RawClient Open(int port, string path = "/ws", string extraHeaders = "", int receiveBufferSize = 0)
     {
-        var client = new RawClient(port);
+        var client = new RawClient(port, receiveBufferSize);
         client.Send(UpgradeRequest(path, extraHeaders));
         string head = client.ReadHead();
         if (!head.StartsWith("HTTP/1.1 101 ", StringComparison.Ordinal))

@@ -79,6 +79,36 @@ public sealed class HandlerTurnsTests
     }
 
     [Test]
+    public async Task What_a_handler_that_was_left_behind_posts_waits_until_nothing_of_it_runs()
+    {
+        SynchronizationContext? context = null;
+        var begun = new TaskCompletionSource();
+        RunningServer server = await RunningServer.StartAsync(
+            s => s.MapWebSocket("/ws", async _ =>
+            {
+                context = SynchronizationContext.Current;
+                begun.SetResult();
+                await new TaskCompletionSource().Task;
+            }),
+            options => options.ShutdownTimeout = TimeSpan.FromMilliseconds(50));
+        using RawClient client = RawClient.Open(server.Port);
+        await begun.Task.WaitAsync(TestServer.Patience);
+        await server.DisposeAsync();
+
+        using var second = new ManualResetEventSlim();
+        var first = new TaskCompletionSource<bool>();
+        context!.Post(
+            _ =>
+            {
+                context.Post(_ => second.Set(), null);
+                first.SetResult(second.Wait(300)); // long enough for another thread to begin it
+            },
+            null);
+        Assert.That(await first.Task.WaitAsync(TestServer.Patience), Is.False, "the second ran beside the first");
+        Assert.That(second.Wait(TestServer.Patience), "the second ran after the first");
+    }
+
+    [Test]
     [Platform("Linux")]
     public async Task A_close_timeout_that_begins_on_a_leader_cuts_a_client_that_never_answers()
     {
@@ -128,6 +158,31 @@ public sealed class HandlerTurnsTests
             },
             null);
         await CloseAndBeCutAsync(server.Port);
+    }
+
+    [Test]
+    public async Task A_close_timeout_that_begins_on_another_thread_cuts_a_client_that_never_answers()
+    {
+        var received = new TaskCompletionSource();
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket(
+            "/ws",
+            async context =>
+            {
+                _ = Task.Run(async () =>
+                {
+                    await received.Task; // the handler waits for the client by then, and nothing else will wake it
+                    await Task.Delay(300);
+                    await context.WebSocket.CloseOutputAsync((WebSocketCloseStatus)4000, null, default);
+                });
+                await context.WebSocket.ReceiveTextAsync();
+                received.SetResult();
+                await context.WebSocket.ReceiveMessageAsync();
+            },
+            new() { CloseTimeout = TimeSpan.FromMilliseconds(200), KeepAliveInterval = Timeout.InfiniteTimeSpan }));
+        using RawClient client = RawClient.Open(running.Port);
+        client.SendFrame(0x81, "?"u8);
+        Assert.That(client.ReadClose(), Is.EqualTo(4000));
+        Assert.That(await Task.Run(client.ReadToEnd).WaitAsync(TestServer.Patience / 2), Is.Empty);
     }
 
     [Test]

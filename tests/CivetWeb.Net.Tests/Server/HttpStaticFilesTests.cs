@@ -257,6 +257,7 @@ internal sealed class HttpStaticFilesTests
     [TestCase("/static/..;/secret.txt")]
     [TestCase("/static/../public-other/secret.txt")]
     [TestCase("/static-other/secret.txt")]
+    [TestCase("/static-digits.txt")]
     [TestCase("/static//etc/passwd")]
     [TestCase("/static/%2fetc/passwd")]
     [TestCase("/static/sub%2Findex.html")]

@@ -52,6 +52,44 @@ public class ServerAllocationTests
         MeasureEchoes(running.Port, size, text, inFlight, onThread);
     }
 
+    /// <summary>Or each of them would take a new one for its first message, since all others still had theirs.</summary>
+    [Test]
+    public async Task A_connection_that_waits_for_its_client_keeps_no_receive_buffer()
+    {
+        const int Clients = 100, Before = 20;
+        await using RunningServer running = await RunningServer.StartAsync(server => server.MapWebSocket("/ws", async context =>
+        {
+            byte[] buffer = new byte[100];
+            while (await context.WebSocket.ReceiveAsync(buffer.AsMemory(), default) is { MessageType: not WebSocketMessageType.Close } received)
+            {
+                await context.WebSocket.SendAsync(buffer.AsMemory(0, received.Count), received.MessageType, true, default);
+            }
+        }));
+        var clients = new RawClient[Clients];
+        try
+        {
+            for (int i = 0; i < Clients; i++)
+            {
+                clients[i] = RawClient.Open(running.Port);
+            }
+
+            long before = 0;
+            for (int i = 0; i < Clients; i++)
+            {
+                before = i == Before ? GC.GetTotalAllocatedBytes(precise: true) : before;
+                clients[i].SendFrame(0x82, "a message"u8);
+                Assert.That(clients[i].ReadFrame().FirstByte, Is.EqualTo(0x82));
+            }
+
+            long each = (GC.GetTotalAllocatedBytes(precise: true) - before) / (Clients - Before);
+            Assert.That(each, Is.LessThan(ReceiveBuffers.Size), "bytes for the first message of a connection");
+        }
+        finally
+        {
+            Array.ForEach(clients, client => client?.Dispose());
+        }
+    }
+
     private static void MeasureEchoes(int port, int size, bool text, int inFlight, ThreadMeter onThread)
     {
         byte[] payload = new byte[size];

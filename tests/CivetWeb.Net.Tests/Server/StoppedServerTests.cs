@@ -67,6 +67,40 @@ internal sealed class StoppedServerTests
         callbacks?.Dispose();
     }
 
+    /// <summary>Its client is there still, and waits for the answer.</summary>
+    [Test]
+    public async Task A_handler_that_outlasts_the_stop_is_told_by_Aborted([Values] bool handshake)
+    {
+        var begun = new TaskCompletionSource();
+        bool told = false;
+
+        async Task HandleAsync(CancellationToken aborted)
+        {
+            begun.SetResult();
+            try
+            {
+                await Task.Delay(Timeout.Infinite, aborted);
+            }
+            catch (OperationCanceledException)
+            {
+                Volatile.Write(ref told, true);
+            }
+        }
+
+        RunningServer server = await RunningServer.StartAsync(
+            server =>
+            {
+                server.MapGet("/", (request, _) => HandleAsync(request.Aborted));
+                server.MapWebSocket("/ws", _ => Task.CompletedTask, new() { HandshakeTimeout = TestServer.Patience, OnHandshake = h => HandleAsync(h.Request.Aborted) });
+            },
+            options => options.ShutdownTimeout = TimeSpan.FromMilliseconds(50));
+        using var client = new RawClient(server.Port);
+        client.Send(handshake ? RawClient.UpgradeRequest() : "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        await begun.Task.WaitAsync(TestServer.Patience);
+        await server.DisposeAsync().AsTask().WaitAsync(TestServer.Patience);
+        Assert.That(Volatile.Read(ref told), "it was told before it was left behind");
+    }
+
     [Test]
     public async Task A_stopped_server_can_be_collected([Values] bool serverApi)
     {
