@@ -28,7 +28,7 @@ internal sealed class EitherServer : IAsyncDisposable
             _server = RunningServer.StartAsync(
                 server => server.Use((request, response) =>
                 {
-                    Seen.Enqueue(Describe(request.Info));
+                    Seen.Enqueue(Describe(new RequestInfo(request.Info, null, null)));
                     response.WriteText($"{request.RawTarget}\n{request.Path}");
                 }),
                 settings =>

@@ -23,7 +23,7 @@ public sealed class LeakCheckAttribute : System.Attribute, ITestAction
     public void AfterTest(ITest test)
     {
         Task.Run(async () => await Eventually.IsTrueAsync(() => SessionHandle.AliveCount == 0, "native sessions released")).Wait();
-        Assert.That(Pin.Count, Is.Zero, "GCHandles held for C");
+        Assert.That(CallbackHandle.Count, Is.Zero, "GCHandles held for C");
         Assert.That(NativeTls.AliveCount, Is.Zero, "TLS objects alive");
     }
 }

@@ -157,13 +157,13 @@ public sealed class LeakTests
         public static async Task<Footprint> SettledAsync(TestServer server)
         {
             // What is still being closed is not a leak yet: only the honest client remains.
-            await Eventually.IsTrueAsync(() => server.Context.WebSocketCount == 1 && SessionHandle.AliveCount == 1 && Pin.Count == 2, "all but one to be gone");
+            await Eventually.IsTrueAsync(() => server.Context.WebSocketCount == 1 && SessionHandle.AliveCount == 1 && CallbackHandle.Count == 2, "all but one to be gone");
             GC.Collect(2, GCCollectionMode.Aggressive, true, true);
             GC.WaitForPendingFinalizers();
             GC.Collect(2, GCCollectionMode.Aggressive, true, true);
             return new Footprint(
                 SessionHandle.AliveCount,
-                Pin.Count,
+                CallbackHandle.Count,
                 ProcFs.Descriptors.Length,
                 ProcFs.ServerThreads,
                 GC.GetTotalMemory(true) >> 10,

@@ -110,7 +110,7 @@ public sealed class LifetimeTests
         silent.Send(RawClient.UpgradeRequest());
         await connecting.Task.WaitAsync(TestServer.Patience);
         Task stopping = Task.Run(() => Http.StopServer(server.Context, TimeSpan.FromMilliseconds(10)));
-        await Eventually.IsTrueAsync(() => server.Context.IsCutting, "nobody's answer is waited for any more");
+        await Eventually.IsTrueAsync(() => server.Context.Host.IsCutting, "nobody's answer is waited for any more");
         released.Set();
         await stopping.WaitAsync(TestServer.Patience);
     }
@@ -125,8 +125,8 @@ public sealed class LifetimeTests
         await Eventually.IsTrueAsync(() => Volatile.Read(ref counts.Readies) == 2, "ready");
         Task<WebSocketReceiveResult> received = client.ReceiveAsync(new byte[1], CancellationToken.None);
 
-        // What ProcessEnd does for each server that still runs when .NET says that the process ends.
-        server.Context.SayGoodbye(TimeSpan.FromMilliseconds(500));
+        // What ProcessExitHandler does for each server that still runs when .NET says that the process ends.
+        server.Context.Host.NotifyClients(TimeSpan.FromMilliseconds(500));
         Assert.That(silent.ReadClose(), Is.EqualTo(1001));
         Assert.That((int?)(await received.WaitAsync(TestServer.Patience)).CloseStatus, Is.EqualTo(1001));
         Assert.That(counts.Closes, Is.LessThan(2), "the silent one was not waited for");

@@ -121,7 +121,7 @@ public static class Http
     public static void StopServer(Context context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        context.Stop();
+        context.Dispose();
     }
 
     /// <inheritdoc cref="StopServer(Context)"/>
@@ -132,7 +132,7 @@ public static class Http
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentOutOfRangeException.ThrowIfLessThan(drainTime, TimeSpan.Zero);
-        context.Stop(drainTime);
+        context.Host.Stop(drainTime);
     }
 
     /// <summary>
@@ -212,7 +212,7 @@ public static class Http
             case 1:
                 return WriteTextToWebSocket(connection, data);
             case 2:
-                return connection.SendFrame(opcode, data);
+                return connection.Inner.SendFrame(opcode, data);
             case 8:
                 return WriteClose(connection, data);
             case 9:
@@ -222,7 +222,7 @@ public static class Http
                     throw new ArgumentException($"A control frame carries at most {MaxControlPayload} bytes, not {data.Length} (RFC 6455, section 5.5).", nameof(data));
                 }
 
-                return connection.SendFrame(opcode, data);
+                return connection.Inner.SendFrame(opcode, data);
             default:
                 throw new ArgumentOutOfRangeException(nameof(opcode), opcode, "The opcode must be 1 (text), 2 (binary), 8 (close), 9 (ping) or 10 (pong).");
         }
@@ -237,7 +237,7 @@ public static class Http
     {
         ArgumentNullException.ThrowIfNull(connection);
         CheckMessage(1, utf8);
-        return connection.SendFrame(1, utf8);
+        return connection.Inner.SendFrame(1, utf8);
     }
 
     /// <summary>Sends a text message. Unpaired surrogates become U+FFFD.</summary>
@@ -249,7 +249,7 @@ public static class Http
         ArgumentNullException.ThrowIfNull(connection);
         ArgumentNullException.ThrowIfNull(text);
         using var utf8 = new PooledUtf8(text);
-        return connection.SendFrame(1, utf8.Bytes);
+        return connection.Inner.SendFrame(1, utf8.Bytes);
     }
 
     /// <summary>Sends a binary message.</summary>
@@ -259,7 +259,7 @@ public static class Http
     public static int WriteBinaryToWebSocket(Connection connection, ReadOnlySpan<byte> data)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.SendFrame(2, data);
+        return connection.Inner.SendFrame(2, data);
     }
 
     /// <summary>
@@ -277,7 +277,7 @@ public static class Http
     {
         ArgumentNullException.ThrowIfNull(connection);
         CheckMessage(opcode, data);
-        return connection.PostFrame(opcode, data);
+        return connection.Inner.PostFrame(opcode, data);
     }
 
     /// <summary>
@@ -295,7 +295,7 @@ public static class Http
     {
         ArgumentNullException.ThrowIfNull(context);
         CheckMessage(opcode, data);
-        return context.Broadcast(uri, opcode, data);
+        return context.Host.Broadcast(uri, opcode, data);
     }
 
     /// <summary>
@@ -328,7 +328,7 @@ public static class Http
         }
 
         using var utf8 = new PooledUtf8(reason);
-        return connection.SendClose(code, utf8.Bytes);
+        return connection.Inner.SendClose(code, utf8.Bytes);
     }
 
     /// <summary>What the client asked for (<c>mg_get_request_info</c>): a copy that can be kept.</summary>
@@ -338,7 +338,7 @@ public static class Http
     public static RequestInfo GetRequestInfo(Connection connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Info;
+        return connection.Inner.Info;
     }
 
     /// <summary>Writes text, as UTF-8, to an HTTP response (<c>mg_printf</c> without its formats: C# has interpolation).</summary>
@@ -350,7 +350,7 @@ public static class Http
         ArgumentNullException.ThrowIfNull(connection);
         ArgumentNullException.ThrowIfNull(text);
         using var utf8 = new PooledUtf8(text);
-        return connection.Write(utf8.Bytes);
+        return connection.Inner.Write(utf8.Bytes);
     }
 
     /// <summary>Writes bytes to an HTTP response (<c>mg_write</c>).</summary>
@@ -360,7 +360,7 @@ public static class Http
     public static int Write(Connection connection, ReadOnlySpan<byte> data)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Write(data);
+        return connection.Inner.Write(data);
     }
 
     /// <summary>
@@ -376,7 +376,7 @@ public static class Http
     public static int Read(Connection connection, Span<byte> buffer)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Read(buffer);
+        return connection.Inner.Read(buffer);
     }
 
     /// <summary>
@@ -391,7 +391,7 @@ public static class Http
     public static int SendFile(Connection connection, string file, string? mimeType = null)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.SendFile(
+        return connection.Inner.SendFile(
             NativeText.ToBytes(file, nameof(file)), mimeType is null ? null : NativeText.ToHeaderBytes(mimeType, nameof(mimeType)));
     }
 
@@ -463,7 +463,7 @@ public static class Http
     {
         if (payload.IsEmpty)
         {
-            return connection.SendClose(0, []);
+            return connection.Inner.SendClose(0, []);
         }
 
         if (payload.Length is 1 or > MaxControlPayload
@@ -473,7 +473,7 @@ public static class Http
             throw new ArgumentException("A close payload is empty, or a valid code in two bytes, high byte first, and up to 123 bytes of UTF-8.", nameof(payload));
         }
 
-        return connection.SendClose(BinaryPrimitives.ReadUInt16BigEndian(payload), payload[2..]) < 0 ? -1 : payload.Length;
+        return connection.Inner.SendClose(BinaryPrimitives.ReadUInt16BigEndian(payload), payload[2..]) < 0 ? -1 : payload.Length;
     }
 
     private static void SetHandler(
@@ -493,6 +493,6 @@ public static class Http
             throw new ArgumentException($"'{uri}' is not a URI for a handler: it must begin with / (or with the pattern *) and contain no NUL.", nameof(uri));
         }
 
-        context.SetRoute(uri, subprotocols, connect, ready, data, close, userData);
+        context.Host.SetRoute(uri, subprotocols, connect, ready, data, close, userData);
     }
 }

@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Threading;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Core;
 
@@ -12,7 +11,7 @@ namespace CivetWeb.Net.Core;
 internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
 {
     private readonly object _gate = new();
-    private readonly Dictionary<Connection, string> _connections = []; // and the address each counts for
+    private readonly Dictionary<HttpConnection, string> _connections = []; // and the address each counts for
     private readonly Dictionary<string, int> _perAddress = [];
     private bool _stopping;
     private bool _cutting;
@@ -41,7 +40,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     /// <summary>Whether the time for answers is over: what becomes a WebSocket only now is cut at once.</summary>
     public bool IsCutting => Volatile.Read(ref _cutting);
 
-    public Admission TryAdd(Connection connection, string address)
+    public Admission TryAdd(HttpConnection connection, string address)
     {
         lock (_gate)
         {
@@ -68,7 +67,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     }
 
     /// <summary>Once for every accepted connection; further calls, and those for others, do nothing.</summary>
-    public void Remove(Connection connection)
+    public void Remove(HttpConnection connection)
     {
         lock (_gate)
         {
@@ -95,7 +94,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     }
 
     /// <summary>The connections there are now.</summary>
-    public Connection[] Snapshot()
+    public HttpConnection[] Snapshot()
     {
         lock (_gate)
         {
@@ -104,7 +103,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     }
 
     /// <summary>Accepts no more; returns those there are.</summary>
-    public Connection[] BeginStopping()
+    public HttpConnection[] BeginStopping()
     {
         lock (_gate)
         {
@@ -114,7 +113,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
     }
 
     /// <summary>Waits for no answers any more; returns those there are.</summary>
-    public Connection[] BeginCutting()
+    public HttpConnection[] BeginCutting()
     {
         lock (_gate)
         {
@@ -123,10 +122,10 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
         }
     }
 
-    /// <summary>Waits until there are none; false when the time is over or <paramref name="hurry"/> is cancelled.</summary>
-    public bool WaitUntilEmpty(TimeSpan timeout, CancellationToken hurry = default)
+    /// <summary>Waits until there are none; false when the time is over or <paramref name="cancellationToken"/> is cancelled.</summary>
+    public bool WaitUntilEmpty(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
-        using CancellationTokenRegistration registration = hurry.UnsafeRegister(
+        using CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
             static gate =>
             {
                 lock (gate!)
@@ -141,7 +140,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
             while (_connections.Count > 0)
             {
                 long left = deadline - Environment.TickCount64;
-                if (left <= 0 || hurry.IsCancellationRequested)
+                if (left <= 0 || cancellationToken.IsCancellationRequested)
                 {
                     return false;
                 }

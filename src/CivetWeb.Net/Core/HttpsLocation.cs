@@ -4,23 +4,22 @@ using System.Globalization;
 using System.Linq;
 using System.Net;
 using System.Text;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Core;
 
 /// <summary>Where a request to an http port is to be found with https: at the host the client has asked for.</summary>
 internal static class HttpsLocation
 {
-    /// <summary>What fits into the head that <see cref="Connection.Refuse"/> writes, with room for its own lines.</summary>
+    /// <summary>What fits into the head that <see cref="GatedConnection.Refuse"/> writes, with room for its own lines.</summary>
     private const int LongestShortLocation = 1500;
 
     /// <summary>Answers with 308, which keeps method and body; the status. A request without a usable Host header gets 400.</summary>
     /// <param name="connection">The connection.</param>
     /// <param name="httpsPort">The port.</param>
-    public static int Answer(Connection connection, int httpsPort)
+    public static int Answer(HttpConnection connection, int httpsPort)
     {
         const string Text = "This is to be found with https.\n";
-        RequestInfo info = connection.Info;
+        RequestHead info = connection.Head;
         if (ReadHost(info.Headers) is not { } host)
         {
             return connection.Refuse(400, null, "One Host header with the name or address of the server is needed.\n");
@@ -78,7 +77,7 @@ internal static class HttpsLocation
     }
 
     /// <summary>Path and query as the client sent them; what does not belong into a URI is escaped.</summary>
-    private static string Target(RequestInfo info)
+    private static string Target(RequestHead info)
     {
         const string Allowed = "-._~:/?[]@!$&'()*+,;=%";
         string path = info.LocalUriRaw.StartsWith('/') ? info.LocalUriRaw : "/";

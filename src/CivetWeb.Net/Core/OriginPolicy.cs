@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Core;
 
@@ -29,7 +28,7 @@ internal sealed class OriginPolicy
     /// <summary>Whether it can be an entry.</summary>
     public static bool IsEntry(string? entry) => entry is not null && (entry is "*" or Self || Origin.TryParse(entry) is not null);
 
-    public bool Allows(RequestInfo request)
+    public bool Allows(RequestHead request)
     {
         string? text = null;
         foreach ((string name, string value) in request.Headers)

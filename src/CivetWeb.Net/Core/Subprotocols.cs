@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Core;
 
@@ -8,7 +7,7 @@ namespace CivetWeb.Net.Core;
 internal static class Subprotocols
 {
     /// <summary>The first the client asks for that the server speaks: the client's order is its preference.</summary>
-    public static string? Choose(RequestInfo info, string[] supported)
+    public static string? Choose(RequestHead info, string[] supported)
     {
         if (supported.Length == 0)
         {
@@ -27,7 +26,7 @@ internal static class Subprotocols
     }
 
     /// <summary>All the client asks for, in its order.</summary>
-    public static IEnumerable<string> Asked(RequestInfo info)
+    public static IEnumerable<string> Asked(RequestHead info)
     {
         foreach ((string name, string value) in info.Headers)
         {

@@ -1,10 +1,7 @@
 using System;
 using System.Buffers;
 using System.Collections.Generic;
-using System.Net;
-using System.Net.Sockets;
 using System.Text;
-using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net.Interop;
 
@@ -54,22 +51,21 @@ internal static unsafe class NativeRequest
     /// <summary>The address of the connection's peer, as CivetWeb writes it.</summary>
     public static string PeerAddress(nint connection)
     {
-        const int Longest = 64;
-        byte* text = stackalloc byte[Longest];
+        const int MaxLength = 64;
+        byte* text = stackalloc byte[MaxLength];
         text[0] = 0;
-        _ = CwnMethods.cwn_peer_address((mg_connection*)connection, text, Longest);
+        _ = CwnMethods.cwn_peer_address((mg_connection*)connection, text, MaxLength);
         return NativeText.FromPointer(text) ?? "";
     }
 
-    /// <summary>The server's side of the connection.</summary>
-    public static EndPoint LocalEndPoint(nint connection)
+    /// <summary>The server's side of the connection: address and port, or the path of a Unix domain socket.</summary>
+    public static (string Address, int Port) LocalAddress(nint connection)
     {
-        const int Longest = 128;
-        byte* text = stackalloc byte[Longest];
+        const int MaxLength = 128;
+        byte* text = stackalloc byte[MaxLength];
         text[0] = 0;
-        int port = CwnMethods.cwn_local_address((mg_connection*)connection, text, Longest);
-        string address = NativeText.FromPointer(text) ?? "";
-        return address.StartsWith('/') ? new UnixDomainSocketEndPoint(address) : SocketAddresses.Parse(address, port);
+        int port = CwnMethods.cwn_local_address((mg_connection*)connection, text, MaxLength);
+        return (NativeText.FromPointer(text) ?? "", port);
     }
 
     /// <summary>Whether only programs on this machine can have connected, by TCP; also when that cannot be told.</summary>

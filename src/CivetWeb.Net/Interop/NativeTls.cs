@@ -32,12 +32,12 @@ internal sealed unsafe class NativeTls : SafeHandle
     /// <summary>TLS without a certificate yet; null, with the reason, when OpenSSL refuses one of the rules.</summary>
     /// <param name="version">0x0303 or 0x0304.</param>
     /// <param name="ciphers">OpenSSL's notation.</param>
-    /// <param name="clients">Whether clients are asked for certificates.</param>
+    /// <param name="clients">Whether clients are asked for certificates: 0 no, 1 yes, 2 they must have one.</param>
     /// <param name="depth">How many issuers there may be between a client's certificate and an authority.</param>
     /// <param name="authorities">Certificates in DER, one after the other.</param>
     /// <param name="error">What was refused.</param>
     public static NativeTls? TryCreate(
-        int version, string ciphers, TlsClientCertificates clients, int depth, ReadOnlySpan<byte> authorities, out string error)
+        int version, string ciphers, int clients, int depth, ReadOnlySpan<byte> authorities, out string error)
     {
         byte[] cipherBytes = NativeText.ToBytes(ciphers, nameof(ciphers));
         byte* text = stackalloc byte[ErrorSize];
@@ -45,7 +45,7 @@ internal sealed unsafe class NativeTls : SafeHandle
         var result = new NativeTls();
         fixed (byte* c = cipherBytes, a = authorities)
         {
-            result.SetHandle(CwnMethods.cwn_tls_create(version, c, (int)clients, depth, a, (nuint)authorities.Length, text, ErrorSize));
+            result.SetHandle(CwnMethods.cwn_tls_create(version, c, clients, depth, a, (nuint)authorities.Length, text, ErrorSize));
         }
 
         error = NativeText.FromPointer(text) ?? "";

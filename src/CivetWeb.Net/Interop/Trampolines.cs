@@ -1,16 +1,15 @@
 using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Interop;
 
 /// <summary>
-/// The functions CivetWeb calls, of exactly its callback types. Each recovers its object from a GCHandle (<see cref="Pin"/>), calls one
+/// The functions CivetWeb calls, of exactly its callback types. Each recovers its object from a GCHandle (<see cref="CallbackHandle"/>), calls one
 /// method of the layer above, and lets no exception out: one that reached C would end the process.
 ///
-/// The server's user_data is a handle to the <see cref="Context"/>, a connection's data a handle to its
-/// <see cref="Connection"/>; both live until CivetWeb can no longer call.
+/// The server's user_data is a handle to the <see cref="INativeServer"/>, a connection's data a handle to its
+/// <see cref="INativeConnection"/>; both live until CivetWeb can no longer call.
 /// </summary>
 internal static unsafe class Trampolines
 {
@@ -19,9 +18,9 @@ internal static unsafe class Trampolines
     /// no data any more.
     /// </summary>
     [ThreadStatic]
-    private static Connection? t_closing;
+    private static INativeConnection? t_closing;
 
-    public static mg_callbacks Create(Callbacks callbacks)
+    public static mg_callbacks Create(NativeCallbacks callbacks)
     {
         var native = new mg_callbacks
         {
@@ -35,32 +34,32 @@ internal static unsafe class Trampolines
         };
 
         // CivetWeb tells "not set" from "set" for these: it then does less.
-        if (callbacks.EndRequest is not null)
+        if (callbacks.HasFlag(NativeCallbacks.EndRequest))
         {
             native.end_request = &EndRequest;
         }
 
-        if (callbacks.LogAccess is not null)
+        if (callbacks.HasFlag(NativeCallbacks.LogAccess))
         {
             native.log_access = &LogAccess;
         }
 
-        if (callbacks.InitThread is not null)
+        if (callbacks.HasFlag(NativeCallbacks.InitThread))
         {
             native.init_thread = &InitThread;
         }
 
-        if (callbacks.ExitThread is not null)
+        if (callbacks.HasFlag(NativeCallbacks.ExitThread))
         {
             native.exit_thread = &ExitThread;
         }
 
-        if (callbacks.ConnectionClosed is not null)
+        if (callbacks.HasFlag(NativeCallbacks.ConnectionClosed))
         {
             native.connection_closed = &ConnectionClosed;
         }
 
-        if (callbacks.InitSsl is not null)
+        if (callbacks.HasFlag(NativeCallbacks.InitSsl))
         {
             native.init_ssl = &InitSsl;
         }
@@ -82,11 +81,11 @@ internal static unsafe class Trampolines
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     internal static int WebSocketData(mg_connection* connection, int bits, byte* data, nuint size, void* userData)
     {
-        Connection? target = null;
+        INativeConnection? target = null;
         try
         {
-            target = Target<Connection>(userData);
-            return target is null ? 0 : target.HandleWebSocketData(bits, new ReadOnlySpan<byte>(data, checked((int)size)));
+            target = Target<INativeConnection>(userData);
+            return target is null ? 0 : target.OnWebSocketData(bits, new ReadOnlySpan<byte>(data, checked((int)size)));
         }
         catch (Exception e)
         {
@@ -95,7 +94,7 @@ internal static unsafe class Trampolines
         }
     }
 
-    /// <summary>The turn handler of a session; user_data is the pin of an <see cref="ISessionTurns"/>.</summary>
+    /// <summary>The turn handler of a session; user_data is the handle of an <see cref="ISessionTurns"/>.</summary>
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     internal static int SessionTurn(void* userData)
     {
@@ -115,7 +114,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            int refused = ConnectionOf(connection)?.HandleWebSocketConnect((nint)connection) ?? 1;
+            int refused = ConnectionOf(connection)?.OnWebSocketConnect((nint)connection) ?? 1;
             if (refused == 0)
             {
                 CwnMethods.cwn_gather_handshake(connection);
@@ -135,7 +134,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            ConnectionOf(connection)?.HandleWebSocketReady((nint)connection, (nint)NativeMethods.mg_get_user_connection_data(connection));
+            ConnectionOf(connection)?.OnWebSocketReady((nint)connection, (nint)NativeMethods.mg_get_user_connection_data(connection));
         }
         catch (Exception e)
         {
@@ -148,7 +147,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            ConnectionOf(connection)?.HandleWebSocketClose();
+            ConnectionOf(connection)?.OnWebSocketClose();
         }
         catch (Exception e)
         {
@@ -161,19 +160,19 @@ internal static unsafe class Trampolines
     {
         try
         {
-            Connection? target = ConnectionOf(connection);
+            INativeConnection? target = ConnectionOf(connection);
             if (target is null)
             {
                 return NativeRequest.Refuse((nint)connection, 503, null, "The server is out of memory.\n");
             }
 
-            int refused = CwnMethods.cwn_prepare_request(connection, target.Context.DecodesUrls ? 1 : 0);
+            int refused = CwnMethods.cwn_prepare_request(connection, target.DecodesUrls ? 1 : 0);
             if (refused != 0)
             {
                 return refused;
             }
 
-            int status = target.HandleBeginRequest((nint)connection);
+            int status = target.OnBeginRequest((nint)connection);
             if (status != 0)
             {
                 return status;
@@ -194,7 +193,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            ConnectionOf(connection)?.HandleEndRequest((nint)connection, status);
+            ConnectionOf(connection)?.OnEndRequest((nint)connection, status);
         }
         catch (Exception e)
         {
@@ -208,8 +207,8 @@ internal static unsafe class Trampolines
         try
         {
             // Not every connection here is one: CivetWeb makes up a blank one to log without.
-            Connection? target = NativeMethods.mg_get_request_info(connection) != null ? ConnectionOf(connection) : null;
-            return ContextOf(connection)?.HandleLogMessage(target, NativeRequest.PeerAddress((nint)connection), NativeText.FromPointer(message) ?? "") ?? 0;
+            INativeConnection? target = NativeMethods.mg_get_request_info(connection) != null ? ConnectionOf(connection) : null;
+            return ServerOf(connection)?.OnLogMessage(target, NativeRequest.PeerAddress((nint)connection), NativeText.FromPointer(message) ?? "") ?? 0;
         }
         catch (Exception e)
         {
@@ -223,7 +222,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            return ContextOf(connection)?.HandleLogAccess(ConnectionOf(connection), NativeText.FromPointer(message) ?? "") ?? 0;
+            return ServerOf(connection)?.OnLogAccess(ConnectionOf(connection), NativeText.FromPointer(message) ?? "") ?? 0;
         }
         catch (Exception e)
         {
@@ -237,12 +236,12 @@ internal static unsafe class Trampolines
     {
         try
         {
-            Connection? target = ConnectionOf(connection);
+            INativeConnection? target = ConnectionOf(connection);
             if (CwnMethods.cwn_forget_unsent(connection) != 0)
             {
                 // The message is about what the client has not sent, and may quote it.
                 const string Text = "Empty lines precede the request.\n";
-                if (target is null || !target.HandleHttpError((nint)connection, 400, Text))
+                if (target is null || !target.OnHttpError((nint)connection, 400, Text))
                 {
                     NativeRequest.Refuse((nint)connection, 400, null, Text);
                 }
@@ -250,7 +249,7 @@ internal static unsafe class Trampolines
                 return 0;
             }
 
-            if (target is not null && target.HandleHttpError((nint)connection, status, NativeText.FromPointer(message) ?? ""))
+            if (target is not null && target.OnHttpError((nint)connection, status, NativeText.FromPointer(message) ?? ""))
             {
                 return 0;
             }
@@ -272,7 +271,7 @@ internal static unsafe class Trampolines
         {
             // No worker exists yet: no client can find the handler missing.
             RegisterWebSockets(context, (nint)server);
-            Target<Context>(server)?.HandleInitContext();
+            Target<INativeServer>(server)?.OnInitContext();
         }
         catch (Exception e)
         {
@@ -287,7 +286,7 @@ internal static unsafe class Trampolines
         try
         {
             CwnMethods.cwn_context_drain(context);
-            Target<Context>(server)?.HandleExitContext();
+            Target<INativeServer>(server)?.OnExitContext();
         }
         catch (Exception e)
         {
@@ -301,7 +300,7 @@ internal static unsafe class Trampolines
         void* server = NativeMethods.mg_get_user_data(context);
         try
         {
-            Target<Context>(server)?.HandleInitThread(kind);
+            Target<INativeServer>(server)?.OnInitThread(kind);
         }
         catch (Exception e)
         {
@@ -317,7 +316,7 @@ internal static unsafe class Trampolines
         void* server = NativeMethods.mg_get_user_data(context);
         try
         {
-            Target<Context>(server)?.HandleExitThread(kind);
+            Target<INativeServer>(server)?.OnExitThread(kind);
         }
         catch (Exception e)
         {
@@ -331,17 +330,11 @@ internal static unsafe class Trampolines
         try
         {
             int httpsPort = CwnMethods.cwn_begin_connection(connection);
-            Context? context = ContextOf(connection);
-            if (context is not null)
+            if (ServerOf(connection) is { } server)
             {
-                var target = new Connection(context, httpsPort);
-                *data = (void*)Pin.Create(target);
-                if (context.Settings.ReadsProxyProtocol)
-                {
-                    target.ReadProxyHeader((nint)connection);
-                }
-
-                context.HandleInitConnection(target);
+                INativeConnection target = server.CreateConnection(httpsPort);
+                *data = (void*)CallbackHandle.Create(target);
+                server.OnInitConnection(target, (nint)connection);
             }
         }
         catch (Exception e)
@@ -364,16 +357,9 @@ internal static unsafe class Trampolines
 
         try
         {
-            Connection? target = Target<Connection>(data);
+            INativeConnection? target = Target<INativeConnection>(data);
             t_closing = target;
-            try
-            {
-                target?.AnswerUnrouted((nint)connection);
-            }
-            finally
-            {
-                target?.HandleConnectionClose();
-            }
+            target?.OnConnectionClose((nint)connection);
         }
         catch (Exception e)
         {
@@ -382,7 +368,7 @@ internal static unsafe class Trampolines
         finally
         {
             // Not before: what is answered or logged here asks for the data once more. CivetWeb forgets it right after.
-            Pin.Free((nint)data);
+            CallbackHandle.Free((nint)data);
         }
     }
 
@@ -391,9 +377,9 @@ internal static unsafe class Trampolines
     {
         try
         {
-            Connection? target = t_closing;
+            INativeConnection? target = t_closing;
             t_closing = null;
-            target?.HandleConnectionClosed();
+            target?.OnConnectionClosed();
         }
         catch (Exception e)
         {
@@ -406,7 +392,7 @@ internal static unsafe class Trampolines
     {
         try
         {
-            return Target<Context>(server)?.HandleInitSsl((nint)sslContext) ?? 0;
+            return Target<INativeServer>(server)?.OnInitSsl((nint)sslContext) ?? 0;
         }
         catch (Exception e)
         {
@@ -417,15 +403,15 @@ internal static unsafe class Trampolines
 
     private static T? Target<T>(void* handle)
         where T : class =>
-        Pin.Target<T>((nint)handle);
+        CallbackHandle.Target<T>((nint)handle);
 
-    private static Connection? ConnectionOf(mg_connection* connection) =>
-        Target<Connection>(NativeMethods.mg_get_user_connection_data(connection));
+    private static INativeConnection? ConnectionOf(mg_connection* connection) =>
+        Target<INativeConnection>(NativeMethods.mg_get_user_connection_data(connection));
 
-    private static Context? ContextOf(mg_connection* connection)
+    private static INativeServer? ServerOf(mg_connection* connection)
     {
         mg_context* context = NativeMethods.mg_get_context(connection);
-        return context == null ? null : Target<Context>(NativeMethods.mg_get_user_data(context));
+        return context == null ? null : Target<INativeServer>(NativeMethods.mg_get_user_data(context));
     }
 
     private static void ReportFrom(mg_connection* connection, Exception exception, string callback)
@@ -435,5 +421,5 @@ internal static unsafe class Trampolines
     }
 
     private static void Report(void* server, Exception exception, string callback) =>
-        Target<Context>(server)?.ReportException(exception, callback);
+        Target<INativeServer>(server)?.ReportException(exception, callback);
 }

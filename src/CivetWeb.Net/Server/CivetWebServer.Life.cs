@@ -1,7 +1,7 @@
 using System;
 using System.Diagnostics;
 using System.Threading;
-using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
@@ -41,9 +41,9 @@ public sealed partial class CivetWebServer
                 if (!WaitForRequests(Environment.TickCount64 + GraceMilliseconds, CancellationToken.None))
                 {
                     Cancel(_abandoned);
-                    foreach (Connection connection in connections.Snapshot())
+                    foreach (HttpConnection connection in connections.Snapshot())
                     {
-                        connection.Abandon();
+                        ((ServerConnection)connection).Abandon();
                     }
                 }
             },

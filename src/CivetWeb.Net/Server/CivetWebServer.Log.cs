@@ -1,6 +1,5 @@
 using System;
 using System.Diagnostics;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -21,21 +20,17 @@ public sealed partial class CivetWebServer
         new(options.LoggerFactory?.CreateLogger(ServerLog.Category) ?? NullLogger.Instance);
 
     /// <summary>Tells what CivetWeb itself has to say; part of it may be a client's words.</summary>
-    private int LogCivetWebMessage(string message)
-    {
-        ServerLog.CivetWebMessage(Logger, message);
-        return 1; // it has been written; not to CivetWeb's own file
-    }
+    internal void LogCivetWebMessage(string message) => ServerLog.CivetWebMessage(Logger, message);
 
-    private void LogRefusal(RequestInfo request, int status, string reason) =>
+    internal void LogRefusal(RequestHead request, int status, string reason) =>
         ServerLog.RequestRefused(Logger, request.Method, request.LocalUri, SocketAddresses.ToDisplay(request.RemoteAddress), status, reason);
 
     /// <summary>A WebSocket has events of its own, at its beginning and at its end.</summary>
-    private void LogRequest(Connection connection, int status, long began)
+    private void LogRequest(ServerConnection connection, int status, long began)
     {
         if (status != 101 && Logger.IsEnabled(LogLevel.Debug))
         {
-            RequestInfo info = connection.Info;
+            RequestHead info = connection.Head;
             ServerLog.RequestCompleted(Logger, info.Method, info.LocalUri, SocketAddresses.ToDisplay(info.RemoteAddress), status, Stopwatch.GetElapsedTime(began));
         }
     }

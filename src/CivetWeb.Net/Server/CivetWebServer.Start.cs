@@ -3,7 +3,6 @@ using System.IO;
 using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -31,7 +30,7 @@ public sealed partial class CivetWebServer
         RemoveStaleSockets(plan);
         _startedWith = options;
         _ready.Reset();
-        Context? context = null;
+        ServerHost? context = null;
         try
         {
             _keeper = ServerKeeper.Start(() => _context?.HasWaitingClients ?? false);
@@ -63,23 +62,16 @@ public sealed partial class CivetWebServer
         }
     }
 
-    private Context StartNative(CivetWebServerOptions options, ListenPlan plan)
+    private ServerHost StartNative(CivetWebServerOptions options, ListenPlan plan)
     {
         const int Attempts = 10;
-        var callbacks = new Callbacks
-        {
-            BeginRequest = Dispatch,
-            InitSsl = _tls is { } tls ? (sslContext, _) => tls.HandleInitSsl(sslContext) : null,
-            HttpError = HttpPipeline.AnswerError,
-            LogMessage = (_, message) => LogCivetWebMessage(message),
-            RequestRefused = LogRefusal,
-            UnhandledException = (exception, callback) => ReportException(exception, $"the {callback} callback"),
-        };
         for (int attempt = 1; ; attempt++)
         {
             try
             {
-                return Context.Start(callbacks, ServerSettings.Parse(ServerOptionsReader.Read(options, plan), hasCertificate: _tls is not null), this);
+                var host = new ServerHost(ServerSettings.Parse(ServerOptionsReader.Read(options, plan), hasCertificate: _tls is not null), this, _tls);
+                host.Start();
+                return host;
             }
             catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse && plan.ChoosesPorts && attempt < Attempts)
             {

@@ -4,7 +4,6 @@ using System.Diagnostics;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using System.Threading.Tasks;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -23,7 +22,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     private readonly object _requests = new();
     private readonly WebSocketUpgrade _webSockets;
     private readonly HttpPipeline _http;
-    private Context? _context;
+    private ServerHost? _context;
     private ServerKeeper? _keeper; // while there is a context, and before
     private Task? _stopped;
     private bool _isStarting; // under the lock
@@ -139,7 +138,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
 
     /// <summary>Handles one request on its connection's thread; the status for the log.</summary>
-    internal int Dispatch(Connection connection)
+    internal int Dispatch(ServerConnection connection)
     {
         _ready.Wait();
         if (Volatile.Read(ref _context) is null)
@@ -171,7 +170,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         }
     }
 
-    private int Handle(Connection connection)
+    private int Handle(ServerConnection connection)
     {
         if (_redirect is { } redirect && redirect.Concerns(connection))
         {
@@ -195,9 +194,9 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         }
     }
 
-    private ServerRequest CreateRequest(Connection connection)
+    private ServerRequest CreateRequest(ServerConnection connection)
     {
-        return new ServerRequest(this, connection, connection.Info)
+        return new ServerRequest(this, connection, connection.Head)
         {
             LocalEndPoint = connection.LocalEndPoint,
             ClientCertificate = _tls?.ReadClientCertificate(connection),

@@ -37,13 +37,13 @@ public unsafe class CallbackBenchmarks
             null);
         _client = new EchoClient(_context.Port, "/quiet", opcode: 2, size: 1, batch: 1);
         ready.Wait();
-        _pin = Pin.Create(opened!);
+        _pin = CallbackHandle.Create(opened!);
     }
 
     [GlobalCleanup]
     public void Cleanup()
     {
-        Pin.Free(_pin);
+        CallbackHandle.Free(_pin);
         _client.Dispose();
         _context.Dispose();
     }

@@ -142,5 +142,5 @@ internal sealed class AuthenticationTests
         new WebSocketEndpointOptions { OnHandshake = authenticate }));
 
     private static ServerRequest Request(params string[] authorizations) =>
-        new(null!, null!, new RequestInfo([.. authorizations.Select(a => new KeyValuePair<string, string>("Authorization", a))]));
+        new(null!, null!, RequestHeads.Of([.. authorizations.Select(a => new KeyValuePair<string, string>("Authorization", a))]));
 }

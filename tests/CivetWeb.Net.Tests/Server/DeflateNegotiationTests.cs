@@ -108,5 +108,5 @@ internal sealed class DeflateNegotiationTests
         $"{options.ClientMaxWindowBits}{(options.ClientContextTakeover ? '+' : '-')} {options.ServerMaxWindowBits}{(options.ServerContextTakeover ? '+' : '-')}";
 
     private static ServerRequest Request(params string[] offers) =>
-        new(null!, null!, new RequestInfo([.. offers.Select(o => new System.Collections.Generic.KeyValuePair<string, string>("Sec-WebSocket-Extensions", o))]));
+        new(null!, null!, RequestHeads.Of([.. offers.Select(o => new System.Collections.Generic.KeyValuePair<string, string>("Sec-WebSocket-Extensions", o))]));
 }

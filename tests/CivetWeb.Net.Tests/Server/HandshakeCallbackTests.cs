@@ -343,5 +343,5 @@ internal sealed class HandshakeCallbackTests
         new() { OnHandshake = onHandshake, HandshakeTimeout = timeout ?? TestServer.Patience };
 
     private static WebSocketHandshake Unanswered(params KeyValuePair<string, string>[] headers) =>
-        new(new ServerRequest(null!, null!, new RequestInfo(headers)), null);
+        new(new ServerRequest(null!, null!, RequestHeads.Of(headers)), null);
 }

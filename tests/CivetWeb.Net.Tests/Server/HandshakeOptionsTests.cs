@@ -221,7 +221,7 @@ internal sealed class HandshakeOptionsTests
     }
 
     private static bool Allows(WebSocketSettings settings, string origin) =>
-        settings.Origins.Allows(new RequestInfo([new("Host", "own.example"), new("Origin", origin)]));
+        settings.Origins.Allows(RequestHeads.Of([new("Host", "own.example"), new("Origin", origin)]));
 
     private static void Check(ArgumentException e, string name, string[] told, string? parameter)
     {

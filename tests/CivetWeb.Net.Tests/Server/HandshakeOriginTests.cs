@@ -90,8 +90,8 @@ internal sealed class HandshakeOriginTests
     [TestCase("http://example.org:443", false)]
     public void Over_TLS_only_pages_over_TLS_are_its_own(string origin, bool allowed)
     {
-        var info = new RequestInfo([new("Host", "example.org"), new("Origin", origin)]) { IsTls = true };
-        Assert.That(new OriginPolicy(null).Allows(info), Is.EqualTo(allowed));
+        RequestHead head = RequestHeads.Of([new("Host", "example.org"), new("Origin", origin)], isTls: true);
+        Assert.That(new OriginPolicy(null).Allows(head), Is.EqualTo(allowed));
     }
 
     private static Task<RunningServer> StartAsync(IEnumerable<string>? origins) => RunningServer.StartAsync(s =>

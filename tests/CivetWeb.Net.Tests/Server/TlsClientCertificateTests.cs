@@ -108,9 +108,9 @@ public sealed class TlsClientCertificateTests
             InitSsl = (sslContext, _) => service.HandleInitSsl(sslContext),
             BeginRequest = connection =>
             {
-                using X509Certificate2? certificate = service.ReadClientCertificate(connection);
+                using X509Certificate2? certificate = service.ReadClientCertificate(connection.Inner);
                 seen.Enqueue(certificate is null ? "none" : $"{certificate.Subject} {certificate.Thumbprint} {certificate.HasPrivateKey}");
-                return connection.Refuse(404, null, "Nothing.\n");
+                return connection.Inner.Refuse(404, null, "Nothing.\n");
             },
         };
         using Context context = Context.Start(callbacks, ServerSettings.Parse([new("listening_ports", "127.0.0.1:0s")], hasCertificate: true), null);

@@ -4,7 +4,6 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -53,12 +52,12 @@ internal sealed class HttpPipeline(CivetWebServer server)
         }
     }
 
-    /// <summary>The http_error callback: requests that CivetWeb has refused itself. 0: answered.</summary>
-    public static int AnswerError(Connection connection, int status, string _)
+    /// <summary>The http_error callback: requests that CivetWeb has refused itself. Always answered.</summary>
+    public static bool AnswerError(ServerConnection connection, int status)
     {
         status = connection.ErrorStatus(status);
         connection.Refuse(status, null, $"{status} {ReasonPhrases.Of(status)}\n");
-        return 0;
+        return true;
     }
 
     /// <summary>Answers on the connection's thread; the status for the log.</summary>

@@ -1,6 +1,5 @@
 using System.Linq;
 using System.Net;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -35,7 +34,7 @@ internal sealed class HttpsRedirect
     }
 
     /// <summary>Whether the connection has come to an address that redirects. A port alone does not tell: two addresses can share its number.</summary>
-    public bool Concerns(Connection connection)
+    public bool Concerns(ServerConnection connection)
     {
         if (connection.LocalEndPoint is not IPEndPoint local)
         {
@@ -54,5 +53,5 @@ internal sealed class HttpsRedirect
     }
 
     /// <summary>Answers the request; the status.</summary>
-    public int Answer(Connection connection) => HttpsLocation.Answer(connection, _httpsPort);
+    public int Answer(ServerConnection connection) => HttpsLocation.Answer(connection, _httpsPort);
 }

@@ -1,7 +1,7 @@
 using System;
 using System.Diagnostics;
 using System.IO;
-using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
@@ -16,7 +16,7 @@ internal sealed class RequestBody
     private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(1);
 
     private readonly ServerRequest _request;
-    private readonly Connection _connection;
+    private readonly ServerConnection _connection;
     private readonly CivetWebServerOptions _options;
     private readonly long[] _chunk = new long[2];
     private readonly bool _expectsContinue;

@@ -1,16 +1,16 @@
 using System;
 using System.Collections;
 using System.Collections.Generic;
-using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
 /// <summary>The headers of a request, in the order they came; names without regard to case.</summary>
 public sealed class RequestHeaderCollection : IReadOnlyCollection<KeyValuePair<string, string>>
 {
-    private readonly RequestInfo _info;
+    private readonly RequestHead _info;
 
-    internal RequestHeaderCollection(RequestInfo info) => _info = info;
+    internal RequestHeaderCollection(RequestHead info) => _info = info;
 
     /// <inheritdoc/>
     public int Count => _info.Headers.Count;

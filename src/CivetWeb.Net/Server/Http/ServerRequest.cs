@@ -4,7 +4,6 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -14,7 +13,7 @@ namespace CivetWeb.Net;
 [SuppressMessage("Design", "CA1001", Justification = "The token must stay usable for whoever has kept it; without a timer there is nothing to dispose of.")]
 public sealed partial class ServerRequest
 {
-    private readonly RequestInfo _info;
+    private readonly RequestHead _info;
     private RequestVariableCollection? _query;
     private RequestCookies? _cookies;
     private readonly Lock _abortGate = new();
@@ -23,7 +22,7 @@ public sealed partial class ServerRequest
     private bool _isClientGone;
     private bool _isOver;
 
-    internal ServerRequest(CivetWebServer server, Connection connection, RequestInfo info)
+    internal ServerRequest(CivetWebServer server, ServerConnection connection, RequestHead info)
     {
         Server = server;
         Connection = connection;
@@ -111,7 +110,7 @@ public sealed partial class ServerRequest
         }
     }
 
-    internal Connection Connection { get; }
+    internal ServerConnection Connection { get; }
 
     /// <summary>The keeper's, under its lock.</summary>
     internal int KeeperIndex { get; set; }
@@ -119,7 +118,7 @@ public sealed partial class ServerRequest
     /// <summary>Whether the client has been seen to be gone, while the request was handled.</summary>
     internal bool IsClientGone => Volatile.Read(ref _isClientGone);
 
-    internal RequestInfo Info => _info;
+    internal RequestHead Info => _info;
 
     private Dictionary<object, object?>? _items;
 

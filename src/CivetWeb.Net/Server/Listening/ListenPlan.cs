@@ -3,8 +3,8 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
+using CivetWeb.Net.Interop;
 
 namespace CivetWeb.Net;
 
@@ -98,7 +98,7 @@ internal sealed class ListenPlan
     }
 
     /// <summary>What is listened on, in the order of the entries, after CivetWeb has listed its TCP ports.</summary>
-    public ServerEndPoint[] ToEndPoints(IReadOnlyList<ServerPort> ports)
+    public ServerEndPoint[] ToEndPoints(IReadOnlyList<NativePort> ports)
     {
         int next = 0;
         return [.. _bindings.Select(binding => binding.ToEndPoint(binding.Address is null ? 0 : ports[next++].Port))];

@@ -5,7 +5,6 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 using CivetWeb.Net.Interop;
 using Microsoft.Extensions.Logging;
@@ -45,7 +44,7 @@ internal sealed class TlsService : IDisposable
         NativeTls native = NativeTls.TryCreate(
             options.MinimumVersion == SslProtocols.Tls13 ? 0x0304 : 0x0303,
             options.CipherList ?? TlsOptions.DefaultCipherList,
-            options.ClientCertificates,
+            (int)options.ClientCertificates,
             options.ClientCertificateMaxDepth,
             ReadAuthorities(options),
             out string error)
@@ -99,7 +98,7 @@ internal sealed class TlsService : IDisposable
     }
 
     /// <summary>The client's certificate, on the connection's thread; null without one.</summary>
-    public X509Certificate2? ReadClientCertificate(Connection connection) =>
+    public X509Certificate2? ReadClientCertificate(GatedConnection connection) =>
         _hasClientCertificates && connection.PeerCertificate is { } der ? X509CertificateLoader.LoadCertificate(der) : null;
 
     /// <summary>After mg_stop only: OpenSSL refers to what is freed here.</summary>

@@ -5,7 +5,6 @@ using System.Linq;
 using System.Net.WebSockets;
 using System.Threading;
 using System.Threading.Tasks;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 using CivetWeb.Net.Interop;
 using Microsoft.Extensions.Logging;
@@ -65,7 +64,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
 
     private ILogger Logger => Request.Server.Logger;
 
-    private Connection Connection => _handshake.Request.Connection;
+    private ServerConnection Connection => _handshake.Request.Connection;
 
     /// <summary>Answers with 101 and runs the WebSocket until it is over; the status for the log.</summary>
     /// <param name="handshake">What was agreed on.</param>
@@ -75,8 +74,8 @@ internal sealed class ServerWebSocket : IWebSocketControl
     public static int Run(WebSocketHandshake handshake, WebSocketEndpoint endpoint, string responseHeaders, WebSocketDeflateOptions? deflate)
     {
         const int SwitchingProtocols = 101;
-        Connection connection = handshake.Request.Connection;
-        using SessionHandle? session = connection.CreateSession(endpoint.Settings.SendTimeout);
+        ServerConnection connection = handshake.Request.Connection;
+        using SessionHandle? session = connection.CreateSession(Options(connection.Host, endpoint.Settings.SendTimeout));
         if (session is null)
         {
             return connection.Refuse(503, null, "The server is out of memory or file descriptors.\n");
@@ -89,7 +88,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
 
         var socket = new ServerWebSocket(handshake, endpoint, deflate, session);
-        nint turns = Pin.Create(socket._loop);
+        nint turns = CallbackHandle.Create(socket._loop);
         try
         {
             session.Begin(turns);
@@ -97,10 +96,17 @@ internal sealed class ServerWebSocket : IWebSocketControl
         }
         finally
         {
-            Pin.Free(turns);
+            CallbackHandle.Free(turns);
         }
 
         return SwitchingProtocols;
+    }
+
+    private static cwn_session_options Options(HttpHost host, TimeSpan sendTimeout)
+    {
+        cwn_session_options options = host.SessionOptions;
+        options.send_timeout_ms = sendTimeout == Timeout.InfiniteTimeSpan ? 0 : (uint)sendTimeout.TotalMilliseconds;
+        return options;
     }
 
     /// <inheritdoc/>

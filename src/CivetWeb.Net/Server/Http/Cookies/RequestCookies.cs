@@ -1,15 +1,15 @@
 using System;
 using System.Net;
-using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
 /// <summary>The cookies a client has sent (RFC 6265); case matters.</summary>
 public sealed class RequestCookies
 {
-    private readonly RequestInfo _info;
+    private readonly RequestHead _info;
 
-    internal RequestCookies(RequestInfo info) => _info = info;
+    internal RequestCookies(RequestHead info) => _info = info;
 
     /// <summary>The value of the cookie, without quotes around it; null without one.</summary>
     /// <param name="name">The cookie's name.</param>

@@ -1,5 +1,5 @@
 using System.Text;
-using CivetWeb.Net.CallbackApi;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
@@ -38,7 +38,7 @@ internal static class WebSocketHandshakeAnswer
         head.Append("Content-Length: ").Append(body.Length).Append("\r\nConnection: close\r\n");
         handshake.ResponseHeaders.WriteTo(head);
         head.Append("\r\n");
-        Connection connection = handshake.Request.Connection;
+        ServerConnection connection = handshake.Request.Connection;
         connection.Write([.. Encoding.ASCII.GetBytes(head.ToString()), .. body]);
         connection.EndAfterRequest();
         return rejection.Status;

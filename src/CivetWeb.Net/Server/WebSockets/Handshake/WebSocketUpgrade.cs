@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using CivetWeb.Net.CallbackApi;
 using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
@@ -68,7 +67,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
     public int Handle(ServerRequest request)
     {
-        Connection connection = request.Connection;
+        ServerConnection connection = request.Connection;
         if (IsStopping(connection))
         {
             return RefuseWhileStopping(request);
@@ -84,16 +83,16 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
             return Refuse(request, 403, "This origin is not allowed.");
         }
 
-        switch (connection.Context.Admit(connection, request.Info.RemoteAddress))
+        switch (connection.Host.Admit(connection, request.Info.RemoteAddress))
         {
             case ConnectionTable.Admission.Accepted:
                 break;
             case ConnectionTable.Admission.Stopping:
                 return RefuseWhileStopping(request);
             case ConnectionTable.Admission.AddressFull:
-                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnectionsPerAddress), connection.Context.Settings.MaxConnectionsPerAddress);
+                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnectionsPerAddress), connection.Host.Settings.MaxConnectionsPerAddress);
             default:
-                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnections), connection.Context.Settings.MaxConnections);
+                return RefuseAsFull(request, nameof(CivetWebServerOptions.MaxConnections), connection.Host.Settings.MaxConnections);
         }
 
         try
@@ -114,7 +113,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         }
         finally
         {
-            connection.Context.Forget(connection);
+            connection.Host.Forget(connection);
         }
     }
 
@@ -132,7 +131,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
     private static int RefuseWhileStopping(ServerRequest request) => Refuse(request, 503, "The server is stopping.");
 
-    private bool IsStopping(Connection connection) => server.Stopping.IsCancellationRequested || connection.Context.IsStopping;
+    private bool IsStopping(ServerConnection connection) => server.Stopping.IsCancellationRequested || connection.Host.IsStopping;
 
     private WebSocketEndpoint? Find(ServerRequest request)
     {
@@ -213,7 +212,7 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
     private static int Ask(WebSocketHandshake handshake, Func<WebSocketHandshake, Task> ask, TimeSpan timeout, CancellationTokenSource over)
     {
         const string Name = nameof(WebSocketEndpointOptions.OnHandshake);
-        Context context = handshake.Request.Connection.Context;
+        HttpHost context = handshake.Request.Connection.Host;
         try
         {
             Task task = ask(handshake) ?? throw new InvalidOperationException($"{Name} has returned null instead of a task.");

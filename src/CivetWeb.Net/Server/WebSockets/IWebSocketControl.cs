@@ -1,6 +1,6 @@
-namespace CivetWeb.Net.Core;
+namespace CivetWeb.Net;
 
-/// <summary>What a stopping server does to a WebSocket of the server API; any thread.</summary>
+/// <summary>What a stopping server does to a WebSocket; any thread.</summary>
 internal interface IWebSocketControl
 {
     /// <summary>Sends a Close frame as soon as it can; never blocks.</summary>

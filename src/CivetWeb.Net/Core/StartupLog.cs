@@ -3,9 +3,9 @@ using System.Collections.Generic;
 namespace CivetWeb.Net.Core;
 
 /// <summary>What CivetWeb logs while a server starts: the only place where it says why a port cannot be opened.</summary>
-internal sealed class StartLog
+internal sealed class StartupLog
 {
-    private const int Most = 20;
+    private const int MaxMessages = 20;
     private readonly object _gate = new();
     private List<string>? _messages = [];
 
@@ -13,7 +13,7 @@ internal sealed class StartLog
     {
         lock (_gate)
         {
-            if (_messages is { Count: < Most })
+            if (_messages is { Count: < MaxMessages })
             {
                 _messages.Add(message);
             }

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using CivetWeb.Net.CallbackApi;
 
 namespace CivetWeb.Net.Core;
 
@@ -8,36 +7,36 @@ namespace CivetWeb.Net.Core;
 /// The servers that run when the process ends without having stopped them. Their threads go on calling until the very
 /// end, which does no harm; but clients should hear of it. Bounded, because a process that is told to end must end.
 /// </summary>
-internal static class ProcessEnd
+internal static class ProcessExitHandler
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
-    private static readonly HashSet<Context> Running = [];
+    private static readonly HashSet<HttpHost> Running = [];
     private static bool s_watching;
 
-    public static void Add(Context context)
+    public static void Add(HttpHost host)
     {
         lock (Running)
         {
-            Running.Add(context);
+            Running.Add(host);
             if (!s_watching)
             {
                 s_watching = true;
-                AppDomain.CurrentDomain.ProcessExit += static (_, _) => SayGoodbye();
+                AppDomain.CurrentDomain.ProcessExit += static (_, _) => NotifyClients();
             }
         }
     }
 
-    public static void Remove(Context context)
+    public static void Remove(HttpHost host)
     {
         lock (Running)
         {
-            Running.Remove(context);
+            Running.Remove(host);
         }
     }
 
-    private static void SayGoodbye()
+    private static void NotifyClients()
     {
-        Context[] running;
+        HttpHost[] running;
         lock (Running)
         {
             running = [.. Running];
@@ -49,9 +48,9 @@ internal static class ProcessEnd
             return;
         }
 
-        foreach (Context context in running)
+        foreach (HttpHost host in running)
         {
-            context.SayGoodbye(Patience);
+            host.NotifyClients(Patience);
         }
     }
 }

@@ -3,12 +3,12 @@ using System.Threading;
 
 namespace CivetWeb.Net.Interop;
 
-/// <summary>GCHandles that C holds, counted: a leak check compares the count before and after.</summary>
-internal static class Pin
+/// <summary>GCHandles that C holds. They are counted, so that a leak check can compare.</summary>
+internal static class CallbackHandle
 {
     private static int s_count;
 
-    /// <summary>Handles not freed yet, in the whole process.</summary>
+    /// <summary>Handles that have not been freed, in the whole process.</summary>
     public static int Count => Volatile.Read(ref s_count);
 
     public static nint Create(object target)
@@ -17,13 +17,13 @@ internal static class Pin
         return GCHandle.ToIntPtr(GCHandle.Alloc(target));
     }
 
-    public static T? Target<T>(nint pin)
+    public static T? Target<T>(nint handle)
         where T : class =>
-        pin == 0 ? null : GCHandle.FromIntPtr(pin).Target as T;
+        handle == 0 ? null : GCHandle.FromIntPtr(handle).Target as T;
 
-    public static void Free(nint pin)
+    public static void Free(nint handle)
     {
-        GCHandle.FromIntPtr(pin).Free();
+        GCHandle.FromIntPtr(handle).Free();
         Interlocked.Decrement(ref s_count);
     }
 }
