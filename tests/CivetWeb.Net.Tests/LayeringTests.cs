@@ -155,7 +155,7 @@ internal sealed partial class LayeringTests
         [GeneratedRegex("\\{[^{}]*\\}")]
         private static partial Regex HolePattern();
 
-        [GeneratedRegex(@"\b(?:class|struct|enum|interface|record(?: struct)?|delegate (?!\*)[\w.<>\[\]?]+)\s+([A-Z]\w*|mg_\w+|cwn_\w+)")]
+        [GeneratedRegex(@"\b(?:class|struct|enum|interface|record(?: struct)?|delegate [\w.<>\[\]?]+)\s+([A-Z]\w*|mg_\w+|cwn_\w+)")]
         private static partial Regex TypePattern();
 
         [GeneratedRegex(@"(?:^|\s)[A-Z]\w*(?:<[^;={}()]*>)?(?:\[\])?\??\s+([A-Z]\w*)\s*(?:\{|=>|=|;|\()|\b(?:string|int|bool|long|void|byte\[\]|object)\??\s+([A-Z]\w*)\s*(?:\{|=>|=|;|\()")]

@@ -78,7 +78,7 @@ public sealed class UriPatternTests
     [TestCase("/w?", false)]
     [TestCase("/a|/b", false)]
     public void Only_one_path_makes_a_literal(string pattern, bool expected) =>
-        Assert.That(new UriPattern(pattern).IsLiteral, Is.EqualTo(expected));
+        Assert.That(new UriPattern(pattern).LiteralPath is not null, Is.EqualTo(expected));
 
     [Test]
     public void The_text_is_kept_as_it_was_given() => Assert.That(new UriPattern("/a*$|/b").Text, Is.EqualTo("/a*$|/b"));

@@ -7,7 +7,7 @@ namespace CivetWeb.Net.CallbackApi;
 /// <summary>The server behind a <see cref="CallbackApi.Context"/>: its callbacks and its WebSocket handlers.</summary>
 internal sealed class CallbackHost : HttpHost
 {
-    private readonly WebSocketRouteTable _routes = new();
+    private readonly RouteTable<UriPattern, WebSocketRoute> _routes = new();
 
     public CallbackHost(Callbacks callbacks, ServerSettings settings, object? userData)
         : base(settings)
@@ -77,7 +77,7 @@ internal sealed class CallbackHost : HttpHost
         }
 
         ObjectDisposedException.ThrowIf(IsStopped, Context);
-        _routes.Set(new WebSocketRoute
+        _routes.Set(pattern, _ => new WebSocketRoute
         {
             Pattern = pattern,
             Connect = connect,
@@ -89,7 +89,7 @@ internal sealed class CallbackHost : HttpHost
         });
     }
 
-    public WebSocketRoute? FindRoute(string path) => _routes.Find(path);
+    public WebSocketRoute? FindRoute(string path) => _routes.Find(path, out _);
 
     /// <summary>Posts a message to all WebSockets of a handler, or to all; the result says to how many.</summary>
     public int Broadcast(string? uri, int opcode, ReadOnlySpan<byte> data)

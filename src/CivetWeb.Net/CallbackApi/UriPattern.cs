@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net.CallbackApi;
 
@@ -7,7 +9,7 @@ namespace CivetWeb.Net.CallbackApi;
 /// their meaning, but match from end to end: <c>*</c> any text within a segment, <c>**</c> any text, <c>?</c> one
 /// character that is no slash, <c>|</c> alternatives, a final <c>$</c> nothing.
 /// </summary>
-internal sealed class UriPattern
+internal sealed class UriPattern : IRoutePattern
 {
     private readonly string[] _alternatives;
 
@@ -20,20 +22,28 @@ internal sealed class UriPattern
             _alternatives[i] = _alternatives[i].EndsWith('$') ? _alternatives[i][..^1] : _alternatives[i];
         }
 
-        IsLiteral = _alternatives.Length == 1 && !_alternatives[0].AsSpan().ContainsAny('*', '?');
+        LiteralPath = _alternatives.Length == 1 && !_alternatives[0].AsSpan().ContainsAny('*', '?') ? _alternatives[0] : null;
     }
 
     /// <summary>The pattern as it was given: the key under which it is replaced and removed.</summary>
     public string Text { get; }
 
-    /// <summary>Whether only one path matches: such handlers are looked at first.</summary>
-    public bool IsLiteral { get; }
+    string IRoutePattern.Key => Text;
+
+    /// <summary>The only path that matches: such handlers go first.</summary>
+    public string? LiteralPath { get; }
+
+    public bool TryMatch(string path, out Dictionary<string, string>? values)
+    {
+        values = null;
+        return Matches(path);
+    }
 
     public bool Matches(ReadOnlySpan<char> path)
     {
         foreach (string alternative in _alternatives)
         {
-            if (IsLiteral ? path.SequenceEqual(alternative) : Matches(alternative, path))
+            if (LiteralPath is not null ? path.SequenceEqual(alternative) : Matches(alternative, path))
             {
                 return true;
             }

@@ -113,14 +113,32 @@ internal sealed class HandshakeRouteTests
         Assert.That(e.Message, Does.Contain($"'{second}' is mapped already, as '{first}'"));
     }
 
-    [TestCase("ws")]
-    [TestCase("")]
-    [TestCase("/{*rest}/more")]
-    [TestCase("/a{b}")]
-    public void What_is_no_pattern_is_refused(string pattern)
+    [TestCase("ws", "write '/ws'")]
+    [TestCase("", "empty")]
+    [TestCase("/{*rest}/more", "'{*rest}' is not the last segment")]
+    [TestCase("/a{b}", "in the segment 'a{b}' a parameter is only a part")]
+    [TestCase("/{a}{b}", "in the segment '{a}{b}' a parameter is only a part")]
+    [TestCase("/x/{id:int}", "a constraint, ':int', which is not supported. Write {id}")]
+    [TestCase("/x/{id?}", "'{id?}' is optional, which is not supported. Write {id}")]
+    [TestCase("/x/{id=1}", "a default value, '=1', which is not supported")]
+    [TestCase("/x/*", "the segment '*' has a * outside of braces. Write {*rest}")]
+    [TestCase("/*/x", "the segment '*' has a * outside of braces. Write {name}")]
+    [TestCase("/x/{**rest}", "has a *. Write {name}")]
+    [TestCase("/x?y=1", "the segment 'x?y=1' has a ?")]
+    [TestCase("/{id}/{id}", "the parameter 'id' is there twice")]
+    [TestCase("/x/{id", "in the segment '{id' is not closed. Write {name}")]
+    [TestCase("/x/id}", "in the segment 'id}' is not opened. Write {name}")]
+    [TestCase("/x/{}", "'{}' has no name. Write {name}")]
+    [TestCase("/x/{*}", "'{*}' has no name. Write {*rest}")]
+    public void A_pattern_that_is_not_valid_is_refused_with_what_to_write_instead(string pattern, string message)
     {
         var server = new CivetWebServer();
-        Assert.That(Assert.Throws<ArgumentException>(() => Map(server, pattern))!.ParamName, Is.EqualTo("pattern"));
+        foreach (Action map in (Action[])[() => Map(server, pattern), () => server.MapGet(pattern, (_, _) => { })])
+        {
+            ArgumentException e = Assert.Throws<ArgumentException>(map)!;
+            Assert.That(e.ParamName, Is.EqualTo("pattern"));
+            Assert.That(e.Message, Does.Contain(message));
+        }
     }
 
     private static void Map(CivetWebServer server, string pattern) => server.MapWebSocket(pattern, _ => Task.CompletedTask, new WebSocketEndpointOptions

@@ -26,7 +26,7 @@ internal sealed class HttpPipeline(CivetWebServer server)
     /// <summary>What OPTIONS * says; the methods of <see cref="CivetWebServer.Map(string, string, Action{ServerRequest, ServerResponse})"/>.</summary>
     public static string AllMethods { get; } = string.Join(", ", MethodNames);
 
-    public RouteTable Routes { get; } = new();
+    public HttpRoutes Routes { get; } = new();
 
     public void AddFirst(Func<ServerRequest, ServerResponse, Task> handler)
     {

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using CivetWeb.Net.Core;
 
 namespace CivetWeb.Net;
 
@@ -7,7 +8,7 @@ namespace CivetWeb.Net;
 /// The path of a route: literal segments, <c>{name}</c> for exactly one segment, <c>{*name}</c> at the end for the rest.
 /// Exact and case-sensitive, from end to end.
 /// </summary>
-internal sealed class RoutePattern
+internal sealed class RoutePattern : IRoutePattern
 {
     private readonly Segment[] _segments;
 
@@ -15,6 +16,7 @@ internal sealed class RoutePattern
     {
         Text = text;
         _segments = segments;
+        LiteralPath = Array.TrueForAll(segments, s => s.Kind == SegmentKind.Literal) ? text : null;
     }
 
     private enum SegmentKind
@@ -26,24 +28,24 @@ internal sealed class RoutePattern
 
     public string Text { get; }
 
-    /// <summary>Whether it has no parameter; such a route goes before all others.</summary>
-    public bool IsLiteral => Array.TrueForAll(_segments, s => s.Kind == SegmentKind.Literal);
-
     /// <summary>The text without the names of its parameters: patterns of one shape match the same paths.</summary>
-    public string Shape => "/" + string.Join('/', Array.ConvertAll(_segments, s => s.Kind switch
+    public string Key => "/" + string.Join('/', Array.ConvertAll(_segments, s => s.Kind switch
     {
         SegmentKind.Literal => s.Text,
         SegmentKind.Parameter => "{}",
         _ => "{*}",
     }));
 
-    /// <exception cref="ArgumentException">The text is no pattern.</exception>
+    /// <summary>The only path that matches: a pattern without parameters.</summary>
+    public string? LiteralPath { get; }
+
+    /// <exception cref="ArgumentException">The text is not a valid pattern.</exception>
     public static RoutePattern Parse(string text, string parameterName)
     {
         ArgumentException.ThrowIfNullOrEmpty(text, parameterName);
         if (text[0] != '/')
         {
-            throw new ArgumentException($"The path '{text}' must begin with /.", parameterName);
+            throw new ArgumentException($"The pattern '{text}' must begin with a slash: write '/{text}'.", parameterName);
         }
 
         string[] parts = text[1..].Split('/');
@@ -51,10 +53,16 @@ internal sealed class RoutePattern
         var names = new HashSet<string>();
         for (int i = 0; i < parts.Length; i++)
         {
-            segments[i] = ParseSegment(text, parts[i], isLast: i == parts.Length - 1, parameterName);
+            if (RouteSegmentError.Find(parts[i], isLast: i == parts.Length - 1) is { } error)
+            {
+                throw new ArgumentException($"The pattern '{text}' is not valid: {error}", parameterName);
+            }
+
+            segments[i] = ParseSegment(parts[i]);
             if (segments[i].Kind != SegmentKind.Literal && !names.Add(segments[i].Text))
             {
-                throw new ArgumentException($"The path '{text}' has two parameters named '{segments[i].Text}'.", parameterName);
+                throw new ArgumentException(
+                    $"The pattern '{text}' is not valid: the parameter '{segments[i].Text}' is there twice. Give each parameter a name of its own.", parameterName);
             }
         }
 
@@ -125,23 +133,12 @@ internal sealed class RoutePattern
         return b._segments.Length.CompareTo(a._segments.Length);
     }
 
-    private static Segment ParseSegment(string pattern, string part, bool isLast, string parameterName)
+    private static Segment ParseSegment(string part) => part switch
     {
-        if (!part.Contains('{') && !part.Contains('}'))
-        {
-            return new Segment(SegmentKind.Literal, part);
-        }
-
-        bool isRest = part.StartsWith("{*", StringComparison.Ordinal);
-        string name = part is ['{', .., '}'] ? part[(isRest ? 2 : 1)..^1] : "";
-        if (name.Length == 0 || name.AsSpan().ContainsAny("{}*") || (isRest && !isLast))
-        {
-            throw new ArgumentException(
-                $"The path '{pattern}' is not a pattern: a parameter is a whole segment, {{name}}, or {{*name}} as the last one.", parameterName);
-        }
-
-        return new Segment(isRest ? SegmentKind.Rest : SegmentKind.Parameter, name);
-    }
+        ['{', '*', .. string name, '}'] => new Segment(SegmentKind.Rest, name),
+        ['{', .. string name, '}'] => new Segment(SegmentKind.Parameter, name),
+        _ => new Segment(SegmentKind.Literal, part),
+    };
 
     private readonly record struct Segment(SegmentKind Kind, string Text);
 }

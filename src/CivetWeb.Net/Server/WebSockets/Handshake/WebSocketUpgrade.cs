@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net.Core;
@@ -13,41 +12,26 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
     private const string RetryLater = "Retry-After: 5\r\n";
 
     private readonly Lock _gate = new();
+    private readonly RouteTable<RoutePattern, WebSocketEndpoint> _endpoints = new(RoutePattern.Compare);
     private WebSocketEndpointOptions? _defaults; // since the start
-    private WebSocketEndpoint[] _endpoints = []; // the most literal first; replaced, never changed
 
     /// <exception cref="ArgumentException">There is one for the same paths.</exception>
     public void Add(WebSocketEndpoint endpoint, string parameterName)
     {
         lock (_gate)
         {
-            if (Array.Find(_endpoints, e => e.Pattern.Shape == endpoint.Pattern.Shape) is { } other)
-            {
-                throw new ArgumentException($"The path '{endpoint.Pattern.Text}' is mapped already, as '{other.Pattern.Text}'.", parameterName);
-            }
-
             if (_defaults is not null)
             {
                 endpoint.Resolve(_defaults);
             }
 
-            var endpoints = new List<WebSocketEndpoint>(_endpoints);
-            int index = endpoints.FindIndex(e => RoutePattern.Compare(endpoint.Pattern, e.Pattern) < 0);
-            endpoints.Insert(index < 0 ? endpoints.Count : index, endpoint);
-            Volatile.Write(ref _endpoints, [.. endpoints]);
+            _endpoints.Set(endpoint.Pattern, same => same is null
+                ? endpoint
+                : throw new ArgumentException($"The path '{endpoint.Pattern.Text}' is mapped already, as '{same.Pattern.Text}'.", parameterName));
         }
     }
 
-    public bool Remove(RoutePattern pattern)
-    {
-        lock (_gate)
-        {
-            WebSocketEndpoint[] left = [.. _endpoints.Where(e => e.Pattern.Shape != pattern.Shape)];
-            bool removed = left.Length < _endpoints.Length;
-            Volatile.Write(ref _endpoints, left);
-            return removed;
-        }
-    }
+    public bool Remove(RoutePattern pattern) => _endpoints.Remove(pattern.Key);
 
     /// <summary>Takes the options of the server, which could be changed until now and have been checked.</summary>
     public void Start(WebSocketEndpointOptions options)
@@ -55,15 +39,15 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
         lock (_gate)
         {
             _defaults = options.Copy();
-            foreach (WebSocketEndpoint endpoint in _endpoints)
+            foreach (RouteTable<RoutePattern, WebSocketEndpoint>.Route route in _endpoints.Routes)
             {
-                endpoint.Resolve(_defaults);
+                route.Value.Resolve(_defaults);
             }
         }
     }
 
     /// <summary>Whether a WebSocket can be opened at the path.</summary>
-    public bool Has(string path) => Array.Exists(Volatile.Read(ref _endpoints), endpoint => endpoint.Pattern.TryMatch(path, out _));
+    public bool Has(string path) => _endpoints.Find(path, out _) is not null;
 
     public int Handle(ServerRequest request)
     {
@@ -135,16 +119,9 @@ internal sealed class WebSocketUpgrade(CivetWebServer server)
 
     private WebSocketEndpoint? Find(ServerRequest request)
     {
-        foreach (WebSocketEndpoint endpoint in Volatile.Read(ref _endpoints))
-        {
-            if (endpoint.Pattern.TryMatch(request.Path, out Dictionary<string, string>? route))
-            {
-                request.Route = route ?? RouteValues.None;
-                return endpoint;
-            }
-        }
-
-        return null;
+        WebSocketEndpoint? endpoint = _endpoints.Find(request.Path, out Dictionary<string, string>? route);
+        request.Route = route ?? RouteValues.None;
+        return endpoint;
     }
 
     /// <summary>Agrees on what can be agreed on, asks the application, answers.</summary>
