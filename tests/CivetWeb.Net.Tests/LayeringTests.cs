@@ -132,7 +132,7 @@ internal sealed partial class LayeringTests
         {
             get
             {
-                HashSet<string> members = [.. MemberPattern().Matches(Code).Select(match => match.Groups[1].Value)];
+                HashSet<string> members = [.. MemberPattern().Matches(Code).Select(match => match.Groups["name"].Value)];
                 return WordPattern().Matches(Code).Select(match => match.Value).Where(word => !members.Contains(word)).Distinct();
             }
         }
@@ -158,7 +158,7 @@ internal sealed partial class LayeringTests
         [GeneratedRegex(@"\b(?:class|struct|enum|interface|record(?: struct)?|delegate [\w.<>\[\]?]+)\s+([A-Z]\w*|mg_\w+|cwn_\w+)")]
         private static partial Regex TypePattern();
 
-        [GeneratedRegex(@"(?:^|\s)[A-Z]\w*(?:<[^;={}()]*>)?(?:\[\])?\??\s+([A-Z]\w*)\s*(?:\{|=>|=|;|\()|\b(?:string|int|bool|long|void|byte\[\]|object)\??\s+([A-Z]\w*)\s*(?:\{|=>|=|;|\()")]
+        [GeneratedRegex(@"\b(?:string|int|bool|long|void|byte|object|[A-Z]\w*)(?:<[^;={}()]*>)?(?:\[\])?\??\s+(?<name>[A-Z]\w*)\s*(?:\{|=>|=|;|\()")]
         private static partial Regex MemberPattern();
 
         [GeneratedRegex(@"(?<![.\w@])[A-Z]\w*\b(?!\s*(?:=(?!>|=)|:(?!:)))|(?<![.\w])(?:mg|cwn)_\w+")]

@@ -365,21 +365,18 @@ internal sealed class ServerSettings
             interval = 0;
         }
 
-        unsafe
+        return new cwn_session_options
         {
-            return new cwn_session_options
-            {
-                size = (uint)sizeof(cwn_session_options),
-                max_message_size = Number("websocket_max_message_size", DefaultMaxMessageSize, 1, int.MaxValue),
-                ping_interval_ms = Number("websocket_ping_interval_ms", interval, 0, int.MaxValue),
-                pong_timeout_ms = Number("websocket_pong_timeout_ms", 20_000, 0, int.MaxValue),
-                frame_timeout_ms = Number("websocket_frame_timeout_ms", 20_000, 0, int.MaxValue),
-                send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
-                close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
-                max_queue_size = Number("websocket_max_queue_size", DefaultMaxQueueSize, 0, int.MaxValue),
-                keep_thread = _errors.Collect(() => IsSet("websocket_keep_thread")) ? 1u : 0u,
-            };
-        }
+            size = cwn_session_options.Size,
+            max_message_size = Number("websocket_max_message_size", DefaultMaxMessageSize, 1, int.MaxValue),
+            ping_interval_ms = Number("websocket_ping_interval_ms", interval, 0, int.MaxValue),
+            pong_timeout_ms = Number("websocket_pong_timeout_ms", 20_000, 0, int.MaxValue),
+            frame_timeout_ms = Number("websocket_frame_timeout_ms", 20_000, 0, int.MaxValue),
+            send_timeout_ms = Number("websocket_send_timeout_ms", 10_000, 0, int.MaxValue),
+            close_timeout_ms = Number("websocket_close_timeout_ms", 5_000, 0, int.MaxValue),
+            max_queue_size = Number("websocket_max_queue_size", DefaultMaxQueueSize, 0, int.MaxValue),
+            keep_thread = _errors.Collect(() => IsSet("websocket_keep_thread")) ? 1u : 0u,
+        };
     }
 
     private uint Number(string name, long defaultValue, long lowest, long highest)

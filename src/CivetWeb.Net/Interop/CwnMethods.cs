@@ -14,6 +14,9 @@ internal struct cwn_session_options
     public uint close_timeout_ms;
     public uint max_queue_size;
     public uint keep_thread;
+
+    /// <summary>What <see cref="size"/> has to be.</summary>
+    public static unsafe uint Size => (uint)sizeof(cwn_session_options);
 }
 
 /// <summary>How a session ended; the layout of <c>cwn_session_info</c>.</summary>
