@@ -17,7 +17,7 @@ internal sealed class LogThrottleTests
     {
         var clock = new Clock();
         var throttle = new LogThrottle(clock);
-        for (int i = 0; i < LogThrottle.Most; i++)
+        for (int i = 0; i < LogThrottle.MaxMessages; i++)
         {
             Assert.That((throttle.TryPass(out int none), none), Is.EqualTo((true, 0)));
         }
@@ -38,7 +38,7 @@ internal sealed class LogThrottleTests
     public void At_the_end_the_rest_is_told()
     {
         var throttle = new LogThrottle(new Clock());
-        for (int i = 0; i < LogThrottle.Most + 3; i++)
+        for (int i = 0; i < LogThrottle.MaxMessages + 3; i++)
         {
             throttle.TryPass(out _);
         }
@@ -50,7 +50,7 @@ internal sealed class LogThrottleTests
     [Logs(5)]
     public async Task Failed_handshakes_are_told_with_the_address_ten_times_and_then_counted()
     {
-        const int Scans = LogThrottle.Most + 7;
+        const int Scans = LogThrottle.MaxMessages + 7;
         using var certificates = new TestCertificates();
         RunningServer server = await TlsServers.StartAsync(TlsServers.Options(certificates));
         Scan(server.Port, Scans);
@@ -86,8 +86,8 @@ internal sealed class LogThrottleTests
     private static void Check(List<string> messages, int scans)
     {
         string[] single = [.. messages.Where(message => message.Contains("sslize error", StringComparison.Ordinal))];
-        Assert.That(single, Has.Length.EqualTo(LogThrottle.Most).And.All.EndsWith("(127.0.0.1)"), string.Join('\n', messages));
-        Assert.That(messages.Except(single).Single(), Does.EndWith($"{scans - LogThrottle.Most} more TLS handshakes have failed since the last message."));
+        Assert.That(single, Has.Length.EqualTo(LogThrottle.MaxMessages).And.All.EndsWith("(127.0.0.1)"), string.Join('\n', messages));
+        Assert.That(messages.Except(single).Single(), Does.EndWith($"{scans - LogThrottle.MaxMessages} more TLS handshakes have failed since the last message."));
     }
 
     private sealed class Clock : TimeProvider

@@ -11,7 +11,7 @@ namespace CivetWeb.Net.Core;
 internal static class HttpsLocation
 {
     /// <summary>What fits into the head that <see cref="GatedConnection.Refuse"/> writes, with room for its own lines.</summary>
-    private const int LongestShortLocation = 1500;
+    private const int MaxShortLocation = 1500;
 
     /// <summary>Answers with 308, which keeps method and body; the status. A request without a usable Host header gets 400.</summary>
     /// <param name="connection">The connection.</param>
@@ -27,7 +27,7 @@ internal static class HttpsLocation
 
         string port = httpsPort == 443 ? "" : ":" + httpsPort.ToString(CultureInfo.InvariantCulture);
         string location = $"https://{host}{port}{Target(info)}";
-        if (location.Length <= LongestShortLocation)
+        if (location.Length <= MaxShortLocation)
         {
             return connection.Refuse(308, $"Location: {location}\r\n", Text);
         }
@@ -42,7 +42,7 @@ internal static class HttpsLocation
     /// <summary>The Host header without its port; null when there is not exactly one, or it is none. It is sent back: nothing but a host may be in it.</summary>
     internal static string? ReadHost(IReadOnlyList<KeyValuePair<string, string>> headers)
     {
-        const int Longest = 255;
+        const int MaxHostLength = 255;
         string? value = null;
         foreach ((string name, string text) in headers)
         {
@@ -57,7 +57,7 @@ internal static class HttpsLocation
             }
         }
 
-        if (value is null || value.Length > Longest)
+        if (value is null || value.Length > MaxHostLength)
         {
             return null;
         }

@@ -9,7 +9,7 @@ namespace CivetWeb.Net.Core;
 internal sealed class LogThrottle(TimeProvider time)
 {
     /// <summary>How many pass in each period.</summary>
-    public const int Most = 10;
+    public const int MaxMessages = 10;
 
     /// <summary>Begins with the first message, and with the first after its end.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
@@ -31,7 +31,7 @@ internal sealed class LogThrottle(TimeProvider time)
                 _passed = 0;
             }
 
-            if (_passed == Most)
+            if (_passed == MaxMessages)
             {
                 suppressed = 0;
                 _suppressed++;

@@ -9,7 +9,7 @@ namespace CivetWeb.Net.Core;
 /// </summary>
 internal readonly struct ServerLogText(string? text)
 {
-    private const int Longest = 1024;
+    private const int MaxLength = 1024;
 
     public static implicit operator ServerLogText(string? text) => new(text);
 
@@ -23,7 +23,7 @@ internal readonly struct ServerLogText(string? text)
         StringBuilder? escaped = null;
         for (int i = 0; i < text.Length; i++)
         {
-            if ((escaped?.Length ?? i) >= Longest)
+            if ((escaped?.Length ?? i) >= MaxLength)
             {
                 return (escaped?.ToString() ?? text[..i]) + "…";
             }

@@ -305,10 +305,10 @@ internal sealed class ServerSettings
 
     private static void CheckSocketPath(string path)
     {
-        const int Longest = 106; // sun_path has 108 bytes; CivetWeb leaves the last one free besides the NUL
-        if (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > Longest)
+        const int MaxPathLength = 106; // sun_path has 108 bytes; CivetWeb leaves the last one free besides the NUL
+        if (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > MaxPathLength)
         {
-            throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {Longest} bytes.");
+            throw OptionError.Create($"The Unix domain socket 'x{path}' in option 'listening_ports' needs a path of 1 to {MaxPathLength} bytes.");
         }
     }
 

@@ -68,7 +68,7 @@ internal static class ThreadLimits
 
     private static void CheckMappings(int threads)
     {
-        if (ReadNumber("/proc/sys/vm/max_map_count") is not { } most || (s_threads + threads) * (long)MappingsPerThread < most / 4)
+        if (ReadNumber("/proc/sys/vm/max_map_count") is not { } limit || (s_threads + threads) * (long)MappingsPerThread < limit / 4)
         {
             return; // far from it: nothing has to be counted
         }
@@ -76,26 +76,26 @@ internal static class ThreadLimits
         // A thread that has not run managed code yet has two, the stack's, and will have the others.
         long others = Math.Max(0, Mappings() - (long)s_threads * 2);
         long needed = others + (s_threads + threads + Headroom) * (long)MappingsPerThread + SpareMappings;
-        if (needed > most)
+        if (needed > limit)
         {
             throw Failure(
                 threads,
                 $"they need {Text(needed)} memory mappings with what the process has already",
-                $"The limit is vm.max_map_count, {Text(most)}.");
+                $"The limit is vm.max_map_count, {Text(limit)}.");
         }
     }
 
     /// <summary>Where it can be told before: what is tried would leave nothing to others meanwhile.</summary>
     private static void CheckProcesses(int threads)
     {
-        foreach ((string path, long most, long used) in ProcessGroups())
+        foreach ((string path, long limit, long used) in ProcessGroups())
         {
-            if (used + threads + Headroom > most)
+            if (used + threads + Headroom > limit)
             {
                 throw Failure(
                     threads,
-                    $"with {Text(Headroom)} more for .NET only {Text(Math.Max(0, most - used))} can be had",
-                    $"The limit is pids.max of the control group ({path}): {Text(most)}, of which {Text(used)} are in use.");
+                    $"with {Text(Headroom)} more for .NET only {Text(Math.Max(0, limit - used))} can be had",
+                    $"The limit is pids.max of the control group ({path}): {Text(limit)}, of which {Text(used)} are in use.");
             }
         }
     }
@@ -111,11 +111,11 @@ internal static class ThreadLimits
 
         try
         {
-            foreach ((string path, long most, long used) in ProcessGroups())
+            foreach ((string path, long limit, long used) in ProcessGroups())
             {
-                if (most - used < Near)
+                if (limit - used < Near)
                 {
-                    return $"The limit is pids.max of the control group ({path}): {Text(most)}.";
+                    return $"The limit is pids.max of the control group ({path}): {Text(limit)}.";
                 }
             }
 
@@ -149,7 +149,7 @@ internal static class ThreadLimits
     private static long Mappings() => File.ReadLines("/proc/self/maps").LongCount();
 
     /// <summary>The control groups this process is in that limit threads, as far as they can be seen from here.</summary>
-    private static List<(string Path, long Most, long Used)> ProcessGroups()
+    private static List<(string Path, long Limit, long Used)> ProcessGroups()
     {
         var groups = new List<(string, long, long)>();
         try
@@ -173,14 +173,14 @@ internal static class ThreadLimits
     }
 
     /// <summary>A group and those around it.</summary>
-    private static void AddGroups(List<(string Path, long Most, long Used)> groups, string root, string path)
+    private static void AddGroups(List<(string Path, long Limit, long Used)> groups, string root, string path)
     {
         for (string group = path.TrimEnd('/'); ; group = group[..group.LastIndexOf('/')])
         {
             string file = $"{root}{group}/pids.max";
-            if (ReadNumber(file) is { } most && ReadNumber($"{root}{group}/pids.current") is { } used)
+            if (ReadNumber(file) is { } limit && ReadNumber($"{root}{group}/pids.current") is { } used)
             {
-                groups.Add((file, most, used));
+                groups.Add((file, limit, used));
             }
 
             if (group.Length == 0)

@@ -69,7 +69,7 @@ public sealed class TlsReloadTests
     public async Task What_changes_during_a_reload_is_noticed()
     {
         string path = _certificates.Write("watched", "first");
-        using var watch = new TlsCertificateWatch(path);
+        using var watch = new CertificateFileWatcher(path);
         var reads = new ConcurrentQueue<string>();
         var last = new TaskCompletionSource();
         watch.Start(TimeSpan.FromMilliseconds(5), () =>

@@ -21,7 +21,7 @@ internal enum ListenHost
 /// <summary>One entry of <see cref="CivetWebServerOptions.Listen"/>, read.</summary>
 internal sealed record ListenEntry
 {
-    private const int LongestPath = 106; // sun_path, without its terminating NUL and one that CivetWeb loses to its x
+    private const int MaxPathLength = 106; // sun_path, without its terminating NUL and one that CivetWeb loses to its x
     private const string Allowed =
         "http:// or https:// (ws:// and wss:// mean the same) with an IPv4 address, an IPv6 address in brackets, localhost, or * for all addresses,"
         + " then perhaps a colon and a port from 0 (the system chooses) to 65535; or http://unix: and the path of a Unix domain socket";
@@ -154,9 +154,9 @@ internal sealed record ListenEntry
             throw Wrong(entry, property, "has no absolute path of a Unix domain socket");
         }
 
-        if (Encoding.UTF8.GetByteCount(path) is > LongestPath and int bytes)
+        if (Encoding.UTF8.GetByteCount(path) is > MaxPathLength and int bytes)
         {
-            throw Wrong(entry, property, $"has a path of {bytes} bytes; the limit for a Unix domain socket is {LongestPath}");
+            throw Wrong(entry, property, $"has a path of {bytes} bytes; the limit for a Unix domain socket is {MaxPathLength}");
         }
 
         // Commas and colons mean something else in CivetWeb's listening_ports, and blanks at the end are lost there.

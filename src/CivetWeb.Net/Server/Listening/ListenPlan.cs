@@ -15,7 +15,7 @@ internal sealed class ListenPlan
     public const string Default = "http://localhost:8080";
 
     /// <summary>What the native side reads back at most.</summary>
-    public const int MostSockets = 64;
+    public const int MaxSockets = 64;
 
     private readonly ListenEntry[] _entries;
     private readonly List<ListenBinding> _bindings = [];
@@ -29,9 +29,9 @@ internal sealed class ListenPlan
         }
 
         CheckTwins();
-        if (_bindings.Count > MostSockets)
+        if (_bindings.Count > MaxSockets)
         {
-            throw OptionError.Create($"CivetWebServerOptions.Listen and RedirectToHttps need {_bindings.Count} sockets, but {MostSockets} is the limit.");
+            throw OptionError.Create($"CivetWebServerOptions.Listen and RedirectToHttps need {_bindings.Count} sockets, but {MaxSockets} is the limit.");
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed class TlsService : IDisposable
     private readonly ILogger _logger;
     private readonly NativeTls _native;
     private readonly bool _hasClientCertificates;
-    private TlsCertificateWatch? _watch;
+    private CertificateFileWatcher? _watch;
 
     private TlsService(TlsOptions options, ILogger logger, NativeTls native)
     {
@@ -52,8 +52,8 @@ internal sealed class TlsService : IDisposable
         var service = new TlsService(options, logger, native);
         try
         {
-            TlsCertificateWatch? watch = options.ReloadOnChange && options.CertificatePath is not null
-                ? new TlsCertificateWatch(options.KeyPath is null ? [options.CertificatePath] : [options.CertificatePath, options.KeyPath])
+            CertificateFileWatcher? watch = options.ReloadOnChange && options.CertificatePath is not null
+                ? new CertificateFileWatcher(options.KeyPath is null ? [options.CertificatePath] : [options.CertificatePath, options.KeyPath])
                 : null;
             service.Reload();
             service._watch = watch;

@@ -12,10 +12,10 @@ internal static class ReceiveBuffers
 {
     public const int Size = 16 * 1024;
 
-    private const int MostKept = 256;
+    private const int MaxKept = 256;
     private const int Stride = 16; // so that processors do not share a cache line
     private static readonly Lock Gate = new();
-    private static readonly Stack<byte[]> Kept = new(MostKept);
+    private static readonly Stack<byte[]> Kept = new(MaxKept);
 
     // One that was just used, for the next thread on the same processor: most calls end here, without a lock.
     private static readonly byte[]?[] AtHand = new byte[]?[Environment.ProcessorCount * Stride];
@@ -50,7 +50,7 @@ internal static class ReceiveBuffers
 
         lock (Gate)
         {
-            if (Kept.Count < MostKept)
+            if (Kept.Count < MaxKept)
             {
                 Kept.Push(buffer);
             }

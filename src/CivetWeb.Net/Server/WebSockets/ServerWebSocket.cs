@@ -18,7 +18,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
     private readonly WebSocketHandshake _handshake;
     private readonly WebSocketEndpoint _endpoint;
     private readonly SessionHandle _session;
-    private readonly FrameWatch _frames;
+    private readonly FrameHeaderInspector _frames;
     private readonly SessionStream _stream;
     private readonly ConnectionLoop _loop;
     private readonly SessionWebSocket _webSocket;
@@ -38,7 +38,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
         _endpoint = endpoint;
         _session = session;
         _closeTimeout = settings.CloseTimeout;
-        _frames = new FrameWatch(settings.MaxMessageSize, deflate is not null);
+        _frames = new FrameHeaderInspector(settings.MaxMessageSize, deflate is not null);
         _stream = new SessionStream(session, _frames, handshake.Request.IsTls, settings.SendTimeout, settings.FrameTimeout);
         _loop = new ConnectionLoop(session, _stream, Report);
         _stream.Loop = _loop;

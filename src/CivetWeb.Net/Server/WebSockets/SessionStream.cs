@@ -22,13 +22,13 @@ internal sealed class SessionStream : Stream
     private const int Progress = 4096;
 
     /// <summary>Between two tries of a write that waits, in milliseconds: the shortest while the client takes something.</summary>
-    private const int ShortestPause = 1;
-    private const int LongestPause = 16;
+    private const int MinPause = 1;
+    private const int MaxPause = 16;
 
     private static readonly byte[] CloseWithoutCode = [0x88, 0];
 
     private readonly SessionHandle _session;
-    private readonly FrameWatch _frames;
+    private readonly FrameHeaderInspector _frames;
     private readonly long _sendTimeout; // milliseconds, 0: none
     private readonly long _frameTimeout;
     private readonly bool _isTls;
@@ -60,7 +60,7 @@ internal sealed class SessionStream : Stream
     /// <param name="isTls">Whether the connection uses TLS.</param>
     /// <param name="sendTimeout">How long a write may wait for the client.</param>
     /// <param name="frameTimeout">How long a frame that has begun may make no progress.</param>
-    public SessionStream(SessionHandle session, FrameWatch frames, bool isTls, TimeSpan sendTimeout, TimeSpan frameTimeout)
+    public SessionStream(SessionHandle session, FrameHeaderInspector frames, bool isTls, TimeSpan sendTimeout, TimeSpan frameTimeout)
     {
         _session = session;
         _frames = frames;
@@ -195,7 +195,7 @@ internal sealed class SessionStream : Stream
                 StartWriteTimeout();
                 _writing.Begin(inline: own);
                 // A handler that awaits leaves its turn at once, and the loop waits for the client; one that blocks does not.
-                TryLater(own ? LongestPause : ShortestPause);
+                TryLater(own ? MaxPause : MinPause);
             }
         }
 
@@ -489,7 +489,7 @@ internal sealed class SessionStream : Stream
 
             if (Environment.TickCount64 < WriteDeadline)
             {
-                TryLater(_source.Length < left ? ShortestPause : Math.Min(_writePause * 2, LongestPause));
+                TryLater(_source.Length < left ? MinPause : Math.Min(_writePause * 2, MaxPause));
                 return;
             }
         }

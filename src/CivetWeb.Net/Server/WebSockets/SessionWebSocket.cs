@@ -16,7 +16,7 @@ internal sealed class SessionWebSocket : WebSocket
 {
     private readonly WebSocket _inner;
     private readonly SessionHandle _session;
-    private readonly FrameWatch _frames;
+    private readonly FrameHeaderInspector _frames;
     private readonly ConnectionLoop _loop;
     private readonly int _maxMessageSize;
     private readonly TimeSpan _closeTimeout;
@@ -28,7 +28,7 @@ internal sealed class SessionWebSocket : WebSocket
     public SessionWebSocket(
         SessionHandle session,
         SessionStream stream,
-        FrameWatch frames,
+        FrameHeaderInspector frames,
         ConnectionLoop loop,
         WebSocketCreationOptions options,
         int maxMessageSize,

@@ -37,9 +37,9 @@ internal sealed class WebSocketEndpoint
     /// <summary>Counts a WebSocket, unless there are as many as there may be.</summary>
     public bool TryEnter()
     {
-        int most = Settings.MaxConnections ?? int.MaxValue;
+        int max = Settings.MaxConnections ?? int.MaxValue;
         int open = Volatile.Read(ref _open);
-        while (open < most)
+        while (open < max)
         {
             int seen = Interlocked.CompareExchange(ref _open, open + 1, open);
             if (seen == open)

@@ -82,8 +82,8 @@ internal sealed record WebSocketSettings
         if (options.DangerousDeflate is { } deflate)
         {
             string inner = $"{prefix}{nameof(options.DangerousDeflate)}.";
-            CheckNumber(deflate.ClientMaxWindowBits, inner, nameof(deflate.ClientMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits, errors);
-            CheckNumber(deflate.ServerMaxWindowBits, inner, nameof(deflate.ServerMaxWindowBits), DeflateOffer.LeastWindowBits, DeflateOffer.MostWindowBits, errors);
+            CheckNumber(deflate.ClientMaxWindowBits, inner, nameof(deflate.ClientMaxWindowBits), DeflateOffer.MinWindowBits, DeflateOffer.MaxWindowBits, errors);
+            CheckNumber(deflate.ServerMaxWindowBits, inner, nameof(deflate.ServerMaxWindowBits), DeflateOffer.MinWindowBits, DeflateOffer.MaxWindowBits, errors);
         }
     }
 

@@ -42,14 +42,14 @@ internal sealed record DeflateAgreement(string Extension, WebSocketDeflateOption
     /// <summary>Null when the offer cannot be accepted within the limits.</summary>
     private static DeflateAgreement? Accept(DeflateOffer offer, DangerousDeflateOptions limits)
     {
-        int serverBits = Math.Min(limits.ServerMaxWindowBits, offer.ServerMaxWindowBits ?? DeflateOffer.MostWindowBits);
-        int clientBits = Math.Min(limits.ClientMaxWindowBits, offer.ClientMaxWindowBits ?? DeflateOffer.MostWindowBits);
-        if (serverBits < DeflateOffer.LeastWindowBits)
+        int serverBits = Math.Min(limits.ServerMaxWindowBits, offer.ServerMaxWindowBits ?? DeflateOffer.MaxWindowBits);
+        int clientBits = Math.Min(limits.ClientMaxWindowBits, offer.ClientMaxWindowBits ?? DeflateOffer.MaxWindowBits);
+        if (serverBits < DeflateOffer.MinWindowBits)
         {
             return null; // zlib cannot compress with so little
         }
 
-        if (limits.ClientMaxWindowBits < DeflateOffer.MostWindowBits && !offer.CanLimitClient)
+        if (limits.ClientMaxWindowBits < DeflateOffer.MaxWindowBits && !offer.CanLimitClient)
         {
             return null; // it would use more than it may, and must not be told (section 7.1.2.2)
         }
@@ -67,12 +67,12 @@ internal sealed record DeflateAgreement(string Extension, WebSocketDeflateOption
             extension.Append("; client_no_context_takeover");
         }
 
-        if (offer.ServerMaxWindowBits is not null || serverBits < DeflateOffer.MostWindowBits)
+        if (offer.ServerMaxWindowBits is not null || serverBits < DeflateOffer.MaxWindowBits)
         {
             extension.Append("; server_max_window_bits=").Append(serverBits);
         }
 
-        if (clientBits < DeflateOffer.MostWindowBits)
+        if (clientBits < DeflateOffer.MaxWindowBits)
         {
             extension.Append("; client_max_window_bits=").Append(clientBits);
         }
@@ -83,7 +83,7 @@ internal sealed record DeflateAgreement(string Extension, WebSocketDeflateOption
             ServerContextTakeover = serverTakeover,
 
             // A larger window inflates what was compressed with a smaller one.
-            ClientMaxWindowBits = Math.Max(clientBits, DeflateOffer.LeastWindowBits),
+            ClientMaxWindowBits = Math.Max(clientBits, DeflateOffer.MinWindowBits),
             ClientContextTakeover = clientTakeover,
         });
     }

@@ -6,11 +6,11 @@ namespace CivetWeb.Net;
 internal sealed class DeflateOffer
 {
     /// <summary>The least zlib's compressor can do without a header; the RFC knows 8.</summary>
-    public const int LeastWindowBits = 9;
+    public const int MinWindowBits = 9;
 
-    public const int MostWindowBits = 15;
+    public const int MaxWindowBits = 15;
 
-    private const int LeastOfferedBits = 8;
+    private const int MinOfferedBits = 8;
 
     public bool ServerNoContextTakeover { get; private set; }
 
@@ -72,6 +72,6 @@ internal sealed class DeflateOffer
             ['1', >= '0' and <= '5'] => 10 + value[1] - '0',
             _ => 0,
         };
-        return bits >= LeastOfferedBits ? bits : null;
+        return bits >= MinOfferedBits ? bits : null;
     }
 }

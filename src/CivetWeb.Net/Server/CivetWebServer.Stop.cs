@@ -63,14 +63,14 @@ public sealed partial class CivetWebServer
     }
 
     /// <summary>Waits until no request, WebSockets included, is being handled; false when the time is over.</summary>
-    private bool WaitForRequests(long deadline, CancellationToken hurry)
+    private bool WaitForRequests(long deadline, CancellationToken cancellationToken)
     {
         while (true)
         {
             lock (_requests)
             {
                 long left = deadline - Environment.TickCount64;
-                if (_activeRequests == 0 || left <= 0 || hurry.IsCancellationRequested)
+                if (_activeRequests == 0 || left <= 0 || cancellationToken.IsCancellationRequested)
                 {
                     return _activeRequests == 0;
                 }

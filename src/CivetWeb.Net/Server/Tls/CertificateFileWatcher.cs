@@ -10,7 +10,7 @@ namespace CivetWeb.Net;
 /// Looks at files from time to time and tells when their time or size has changed. A FileSystemWatcher would miss what
 /// certificate tools do: links that come to point elsewhere, directories replaced whole, network file systems.
 /// </summary>
-internal sealed class TlsCertificateWatch : IDisposable
+internal sealed class CertificateFileWatcher : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly string[] _paths;
@@ -19,7 +19,7 @@ internal sealed class TlsCertificateWatch : IDisposable
     private bool _isDisposed;
 
     /// <summary>Remembers the files as they are: create it before reading them, so that no change falls in between.</summary>
-    public TlsCertificateWatch(params string[] paths)
+    public CertificateFileWatcher(params string[] paths)
     {
         _paths = paths;
         _seen = Look();

@@ -10,7 +10,7 @@ namespace CivetWeb.Net;
 /// </summary>
 /// <param name="maxMessageSize">Bytes of a message, all fragments together.</param>
 /// <param name="isCompressed">Whether permessage-deflate was agreed on: RSV1 is allowed, and a frame's size says nothing of the message's.</param>
-internal sealed class FrameWatch(long maxMessageSize, bool isCompressed)
+internal sealed class FrameHeaderInspector(long maxMessageSize, bool isCompressed)
 {
     /// <summary>Less than this of a frame is no progress: a client that sends a byte now and then must not hold a thread for ever.</summary>
     private const int Progress = 4096;
