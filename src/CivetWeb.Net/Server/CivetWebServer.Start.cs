@@ -1,4 +1,5 @@
 using System;
+using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Net.Sockets;
@@ -18,47 +19,54 @@ public sealed partial class CivetWebServer
     private CivetWebServerOptions? _startedWith;
     private HttpsRedirect? _redirect;
 
-    /// <summary>For tests: the ports are open, the start can still fail.</summary>
-    internal Action? BeforeSocketModes { get; set; }
-
-    private void Start()
+    /// <summary>On the keeper's thread, which ends after a failure.</summary>
+    private void Start(CivetWebServerOptions options)
     {
-        CivetWebServerOptions options = _options.Copy();
-        ListenPlan plan = ServerOptionsCheck.Run(options);
-        _webSockets.Start(options.WebSockets);
-        Logger = CreateLogger(options);
-        RemoveStaleSockets(plan);
-        _startedWith = options;
-        _ready.Reset();
-        ServerHost? context = null;
+        lock (_gate)
+        {
+            Debug.Assert(_life == Life.Starting, "StartAsync has let go of the lock: it has set what requests need.");
+        }
+
+        ServerHost? host = null;
+        bool started = false;
         try
         {
-            _keeper = ServerKeeper.Start(() => _context?.HasWaitingClients ?? false);
+            ListenPlan plan = ServerOptionsCheck.Run(options);
+            _webSockets.Start(options.WebSockets);
+            Logger = CreateLogger(options);
+            RemoveStaleSockets(plan);
+            _startedWith = options;
+            _ready.Reset();
             StartTls(options);
-            context = StartNative(options, plan);
-            ServerEndPoint[] endPoints = plan.ToEndPoints(context.Ports);
+            host = StartNative(options, plan);
+            ServerEndPoint[] endPoints = plan.ToEndPoints(host.Ports);
             _redirect = HttpsRedirect.Create(options, plan, endPoints);
-            BeforeSocketModes?.Invoke();
             SetSocketModes(options, plan);
             EndPoints = endPoints;
-            Volatile.Write(ref _context, context);
-        }
-        catch
-        {
-            _startedWith = null;
-            throw;
+            Volatile.Write(ref _context, host);
+            started = true;
         }
         finally
         {
             // Without a context the requests that have waited are refused; so the failed server can be stopped.
             _ready.Set();
-            if (_context is null)
+            if (!started)
             {
-                // Not on this thread: it may be inside a handler of another server.
-                _keeper?.End(() => context?.Stop(TimeSpan.Zero)).Wait();
-                _keeper = null;
+                _startedWith = null;
+                host?.Stop(TimeSpan.Zero);
                 StopTls();
             }
+
+            lock (_gate)
+            {
+                Debug.Assert(_life == Life.Starting, "Nothing else moves a server that is starting.");
+                _life = started ? Life.Running : Life.Created;
+            }
+        }
+
+        foreach (ServerEndPoint endPoint in EndPoints)
+        {
+            ServerLog.Listening(Logger, endPoint.Uri);
         }
     }
 

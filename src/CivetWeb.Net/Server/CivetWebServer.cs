@@ -22,10 +22,10 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     private readonly object _requests = new();
     private readonly WebSocketUpgrade _webSockets;
     private readonly HttpPipeline _http;
+    private Life _life; // under the lock
     private ServerHost? _context;
-    private ServerKeeper? _keeper; // while there is a context, and before
-    private Task? _stopped;
-    private bool _isStarting; // under the lock
+    private ServerKeeper? _keeper; // from the start on
+    private Task? _stopped; // the only stop there is; while the server starts it may have been asked for already
     private int _activeRequests;
 
     /// <summary>Creates a server; nothing is opened yet.</summary>
@@ -35,6 +35,22 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         _options = options ?? new CivetWebServerOptions();
         _webSockets = new WebSocketUpgrade(this);
         _http = new HttpPipeline(this);
+    }
+
+    /// <summary>
+    /// Created → Starting: <see cref="StartAsync"/>; the start runs on the keeper's thread.
+    /// Starting → Running: the start has succeeded.
+    /// Starting → Created: it has failed, nothing is left open; it can be tried again.
+    /// Running → Stopped: <see cref="StopAsync"/>, which the keeper's thread carries out; one that was asked for while the server was
+    /// starting begins then.
+    /// Created → Stopped: <see cref="StopAsync"/>; there is nothing to do.
+    /// </summary>
+    private enum Life
+    {
+        Created,
+        Starting,
+        Running,
+        Stopped,
     }
 
     /// <summary>
@@ -61,8 +77,12 @@ public sealed partial class CivetWebServer : IAsyncDisposable
     internal ServerKeeper Keeper => _keeper!;
 
     /// <summary>Opens the ports. When the task has completed, clients can connect.</summary>
-    /// <remarks>After a failure nothing is left open, and the server can be started again.</remarks>
-    /// <param name="cancellationToken">Looked at before anything is opened, not later.</param>
+    /// <remarks>
+    /// The start runs on a thread of the server's own; the caller is not held up. After a failure nothing is left open, and the
+    /// server can be started again.
+    /// </remarks>
+    /// <param name="cancellationToken">Has an effect before the start begins, not later.</param>
+    /// <returns>Completes when clients can connect. What goes wrong with the start is this task's exception.</returns>
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
     /// <exception cref="ObjectDisposedException">The server was stopped before.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -80,28 +100,24 @@ public sealed partial class CivetWebServer : IAsyncDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopped is not null, this);
-            if (_context is not null)
+            if (_life != Life.Created)
             {
                 throw new InvalidOperationException("The server has been started before; a server is started once.");
             }
 
-            _isStarting = true;
+            CivetWebServerOptions options = _options.Copy();
             try
             {
-                Start();
+                _keeper = ServerKeeper.Start(() => Start(options), () => Volatile.Read(ref _context)?.HasWaitingClients ?? false);
             }
-            finally
+            catch (CivetWebException e)
             {
-                _isStarting = false;
+                return Task.FromException(e);
             }
-        }
 
-        foreach (ServerEndPoint endPoint in EndPoints)
-        {
-            ServerLog.Listening(Logger, endPoint.Uri);
+            _life = Life.Starting;
+            return _keeper.Started;
         }
-
-        return Task.CompletedTask;
     }
 
     /// <summary>
@@ -124,18 +140,46 @@ public sealed partial class CivetWebServer : IAsyncDisposable
 
         lock (_gate)
         {
-            if (_isStarting || _keeper?.IsEndingHere == true)
+            if (_keeper?.IsWorkingHere == true)
             {
                 throw new InvalidOperationException(
                     "A server cannot be stopped by what it calls while it starts or stops, a logger or what is registered with Stopping: that would have to wait for itself.");
             }
 
-            return _stopped ??= _context is null ? Task.CompletedTask : _keeper!.End(() => Stop(cancellationToken));
+            if (_stopped is not null)
+            {
+                return _stopped;
+            }
+
+            switch (_life)
+            {
+                case Life.Starting:
+                    return _stopped = StopAfterStartAsync(_keeper!.Started, cancellationToken);
+                case Life.Running:
+                    _life = Life.Stopped;
+                    return _stopped = _keeper!.End(() => Stop(cancellationToken));
+                default:
+                    _life = Life.Stopped;
+                    return _stopped = Task.CompletedTask;
+            }
         }
     }
 
     /// <summary>Stops the server, as <see cref="StopAsync"/> does.</summary>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    private async Task StopAfterStartAsync(Task started, CancellationToken cancellationToken)
+    {
+        await started.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Task stopped;
+        lock (_gate)
+        {
+            stopped = _life == Life.Running ? _keeper!.End(() => Stop(cancellationToken)) : Task.CompletedTask;
+            _life = Life.Stopped;
+        }
+
+        await stopped.ConfigureAwait(false);
+    }
 
     /// <summary>Handles one request on its connection's thread; the status for the log.</summary>
     internal int Dispatch(ServerConnection connection)

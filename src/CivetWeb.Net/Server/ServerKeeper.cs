@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 using CivetWeb.Net.Core;
@@ -7,13 +8,10 @@ using CivetWeb.Net.Core;
 namespace CivetWeb.Net;
 
 /// <summary>
-/// A thread of a server's own, there from its start to its end. It notices clients that go while their requests are handled, which nobody
-/// else does as long as nothing is sent; and it stops the server, so that stopping needs no thread that might not be had.
+/// A thread of a server's own, there from its start to its end. It starts the server; it notices clients that go while their requests are
+/// handled, which nobody else does as long as nothing is sent; and it stops the server, so that stopping needs no thread that might not be
+/// available.
 /// </summary>
-/// <remarks>
-/// States, moved by the thread itself under its lock: idle (nobody is being answered) ⇄ looking → ending (its last work, given by
-/// <see cref="End"/>) → ended.
-/// </remarks>
 internal sealed class ServerKeeper
 {
     private const int LookMilliseconds = 100;
@@ -21,27 +19,49 @@ internal sealed class ServerKeeper
     private readonly object _gate = new();
     private readonly List<ServerRequest> _requests = []; // whose handlers run
     private readonly List<ServerRequest> _looked = []; // the thread's own
+    private readonly TaskCompletionSource _started = new(); // continued at once after a failure, when the thread has nothing left to do
     private readonly TaskCompletionSource _ended = new(); // continued at once, on the thread: nothing may need another one
     private readonly Thread _thread;
     private Func<bool>? _clientsWait;
+    private Action? _first;
     private Action? _last;
-    private bool _isIdle;
-    private bool _isEnding;
+    private State _state; // the thread alone changes it
 
-    private ServerKeeper(Func<bool> clientsWait)
+    private ServerKeeper(Action first, Func<bool> clientsWait)
     {
+        _first = first;
         _clientsWait = clientsWait;
         _thread = new Thread(Run) { IsBackground = true, Name = "CivetWeb keeper" };
     }
 
-    /// <summary>Whether the caller is what the thread does last.</summary>
-    public bool IsEndingHere => Thread.CurrentThread == _thread && Volatile.Read(ref _isEnding);
-
-    /// <param name="clientsWait">Whether clients wait for one of the server's threads.</param>
-    /// <exception cref="CivetWebException">There is no thread to be had.</exception>
-    public static ServerKeeper Start(Func<bool> clientsWait)
+    /// <summary>
+    /// Starting → Looking: the start has succeeded.
+    /// Starting → Ended: it has failed.
+    /// Looking ⇄ Idle: requests are being handled, or none are (under the lock).
+    /// Looking, Idle → Ending: the last work has come, by <see cref="End"/>.
+    /// Ending → Ended: it is done.
+    /// </summary>
+    private enum State
     {
-        var keeper = new ServerKeeper(clientsWait);
+        Starting,
+        Looking,
+        Idle,
+        Ending,
+        Ended,
+    }
+
+    /// <summary>Whether the caller is what the thread does first or last.</summary>
+    public bool IsWorkingHere => Thread.CurrentThread == _thread && _state is State.Starting or State.Ending;
+
+    /// <summary>Completes, or fails, as the start does.</summary>
+    public Task Started => _started.Task;
+
+    /// <param name="first">What the thread does first; it ends when that fails.</param>
+    /// <param name="clientsWait">Whether clients wait for one of the server's threads.</param>
+    /// <exception cref="CivetWebException">No thread is available.</exception>
+    public static ServerKeeper Start(Action first, Func<bool> clientsWait)
+    {
+        var keeper = new ServerKeeper(first, clientsWait);
         try
         {
             keeper._thread.UnsafeStart();
@@ -61,7 +81,7 @@ internal sealed class ServerKeeper
         {
             request.KeeperIndex = _requests.Count;
             _requests.Add(request);
-            if (_isIdle)
+            if (_state == State.Idle)
             {
                 Monitor.PulseAll(_gate);
             }
@@ -127,12 +147,18 @@ internal sealed class ServerKeeper
 
     private void Run()
     {
+        if (!RunFirst())
+        {
+            return;
+        }
+
         while (WaitToLook())
         {
             Look();
         }
 
-        Volatile.Write(ref _isEnding, true);
+        Debug.Assert(_state is State.Looking, "Nobody else moves it.");
+        _state = State.Ending;
         Exception? failure = null;
         try
         {
@@ -144,7 +170,7 @@ internal sealed class ServerKeeper
         }
 
         // What goes on from here on may take its time: nothing of the server is held meanwhile.
-        Volatile.Write(ref _isEnding, false);
+        _state = State.Ended;
         _last = null;
         _clientsWait = null;
         if (failure is null)
@@ -157,18 +183,45 @@ internal sealed class ServerKeeper
         }
     }
 
+    private bool RunFirst()
+    {
+        Exception? failure = null;
+        try
+        {
+            _first!();
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+
+        // The thread does not hold anything of the server any more when somebody goes on because of it.
+        _first = null;
+        _state = failure is null ? State.Looking : State.Ended;
+        if (failure is null)
+        {
+            // Not here: what goes on then may take its time. The start has made sure that there are threads enough.
+            ThreadPool.UnsafeQueueUserWorkItem(static started => started.SetResult(), _started, preferLocal: false);
+            return true;
+        }
+
+        _clientsWait = null;
+        _started.SetException(failure);
+        return false;
+    }
+
     /// <summary>False: the last work has come.</summary>
     private bool WaitToLook()
     {
         lock (_gate)
         {
-            _isIdle = true;
+            _state = State.Idle;
             while (_requests.Count == 0 && _last is null)
             {
                 Monitor.Wait(_gate);
             }
 
-            _isIdle = false;
+            _state = State.Looking;
             if (_last is null)
             {
                 Monitor.Wait(_gate, LookMilliseconds);

@@ -3,7 +3,10 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading;
 using System.Threading.Tasks;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace CivetWeb.Net.Tests;
@@ -81,6 +84,46 @@ internal sealed class ListenStartTests
     }
 
     [Test]
+    public async Task A_start_does_not_hold_up_its_caller_and_a_stop_that_comes_meanwhile_waits_for_it()
+    {
+        using var slow = new SlowLoggerFactory();
+        CivetWebServerOptions options = ListenTests.With("http://127.0.0.1:0");
+        options.LoggerFactory = slow;
+        await using var server = new CivetWebServer(options);
+        Task starting = server.StartAsync();
+        Assert.That(starting.IsCompleted, Is.False);
+        Assert.That(() => server.StartAsync(), Throws.InvalidOperationException.With.Message.Contains("started before"));
+        options.Listen.Clear(); // too late: the start has its own copy
+        Task stopping = server.StopAsync();
+        Assert.That(server.StopAsync(), Is.SameAs(stopping));
+        Assert.That(() => server.StartAsync(), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(stopping.IsCompleted, Is.False);
+        slow.Go.Set();
+        await starting.WaitAsync(TestServer.Patience);
+        await stopping.WaitAsync(TestServer.Patience);
+        Assert.That(server.EndPoints, Has.Count.EqualTo(1));
+        using var probe = new TcpListener((IPEndPoint)server.EndPoints[0].EndPoint);
+        Assert.That(() => probe.Start(), Throws.Nothing, "the port is still bound");
+    }
+
+    [Test]
+    public async Task A_stop_that_comes_while_a_start_fails_is_no_error()
+    {
+        using var slow = new SlowLoggerFactory();
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        CivetWebServerOptions options = ListenTests.With($"http://127.0.0.1:{((IPEndPoint)taken.LocalEndpoint).Port}");
+        options.LoggerFactory = slow;
+        await using var server = new CivetWebServer(options);
+        Task starting = server.StartAsync();
+        Task stopping = server.StopAsync();
+        slow.Go.Set();
+        Assert.ThrowsAsync<SocketException>(() => starting.WaitAsync(TestServer.Patience));
+        await stopping.WaitAsync(TestServer.Patience);
+        Assert.That(() => server.StartAsync(), Throws.InstanceOf<ObjectDisposedException>());
+    }
+
+    [Test]
     public async Task A_server_that_was_never_started_can_be_disposed_of_but_not_started_then()
     {
         var server = new CivetWebServer();
@@ -152,8 +195,19 @@ internal sealed class ListenStartTests
             CivetWebServerOptions options = ListenTests.With($"http://127.0.0.1:{port}", $"http://unix:{path}");
             options.UnixSocketMode = UnixFileMode.UserWrite;
             await using var server = new CivetWebServer(options);
-            server.BeforeSocketModes = () => File.Delete(path);
+
+            // The socket is there long before the threads are, and its permissions are set after that.
+            Task deleting = Task.Run(() =>
+            {
+                while (!File.Exists(path))
+                {
+                    Thread.Yield();
+                }
+
+                File.Delete(path);
+            });
             Assert.That(() => server.StartAsync(), Throws.InstanceOf<IOException>());
+            await deleting.WaitAsync(TestServer.Patience);
             Assert.That(server.EndPoints, Is.Empty);
             using var probe = new TcpListener(IPAddress.Loopback, port);
             Assert.That(() => probe.Start(), Throws.Nothing, "the port is still bound");
@@ -162,6 +216,24 @@ internal sealed class ListenStartTests
         {
             directory.Delete(recursive: true);
         }
+    }
+
+    /// <summary>Makes no logger before it is told to.</summary>
+    private sealed class SlowLoggerFactory : ILoggerFactory
+    {
+        public ManualResetEventSlim Go { get; } = new();
+
+        public ILogger CreateLogger(string categoryName)
+        {
+            Go.Wait(TestServer.Patience);
+            return NullLogger.Instance;
+        }
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public void Dispose() => Go.Dispose();
     }
 
     private static bool IsSocket(string descriptor) => descriptor.StartsWith("socket:", StringComparison.Ordinal);
