@@ -76,6 +76,8 @@ internal sealed partial class LayeringTests
 
     [TestCase("Core/A.cs", "using CivetWeb.Net.CallbackApi;\n", "Core/A.cs uses CivetWeb.Net.CallbackApi")]
     [TestCase("Interop/A.cs", "using CivetWeb.Net.Core;\n", "Interop/A.cs uses CivetWeb.Net.Core")]
+    [TestCase("Core/A.cs", "using static CivetWeb.Net.CallbackApi.Http;\n", "Core/A.cs uses CivetWeb.Net.CallbackApi")]
+    [TestCase("Server/A.cs", "class A { CallbackApi.Connection? _b; }", "Server/A.cs uses CivetWeb.Net.CallbackApi")]
     [TestCase("Server/Http/A.cs", "class A { Context? _context; }", "Server/Http/A.cs names Context")]
     [TestCase("CallbackApi/A.cs", "class A { object B() => new CivetWebServer(); }", "CallbackApi/A.cs names CivetWebServer")]
     [TestCase("Interop/A.cs", "class A { void B(ServerSettings settings) { } }", "Interop/A.cs names ServerSettings")]
@@ -100,7 +102,8 @@ internal sealed partial class LayeringTests
             string[] allowed = [source.Room, .. Rooms[source.Room]];
             HashSet<string> hidden = [.. all.Where(other => !allowed.Contains(other.Room)).SelectMany(other => other.Types)];
             hidden.ExceptWith(all.Where(other => allowed.Contains(other.Room)).SelectMany(other => other.Types));
-            foreach (string room in Rooms.Keys.Except(allowed).Where(room => source.Code.Contains($"using CivetWeb.Net.{room};", StringComparison.Ordinal)))
+            // A using, also a static one or an alias, or a qualified name. Server's namespace is the library's own.
+            foreach (string room in Rooms.Keys.Except(allowed).Where(room => room != "Server" && Regex.IsMatch(source.Code, $@"\b{room}\s*[.;]")))
             {
                 yield return $"{source.Name} uses CivetWeb.Net.{room}";
             }
@@ -115,7 +118,7 @@ internal sealed partial class LayeringTests
     private static IEnumerable<string> FindPointers(Source source) =>
         PointerPattern().Matches(source.Code).Select(match => $"{source.Name}: {match.Value}");
 
-    [GeneratedRegex(@"\bunsafe\b|\bfixed\s*\(|\bstackalloc\b[^;]*\bbyte\s*\*|\b(?:byte|sbyte|char|short|ushort|int|uint|long|ulong|void|nint|nuint|mg_\w+|cwn_\w+|delegate)\s*\*+\s*[\w)>,\]]")]
+    [GeneratedRegex(@"\bunsafe\b|\bfixed\s*\(|\bstackalloc\b[^;]*\bbyte\s*\*|\b(?:byte|sbyte|char|short|ushort|int|uint|long|ulong|void|nint|nuint|mg_\w+|cwn_\w+|delegate)\s*\*+\s*[\w)>,\]]|\b[A-Z]\w*\*+[ )>,]")]
     private static partial Regex PointerPattern();
 
     /// <summary>One source: its code without comments and literals, the types it declares, the words in it that can be types.</summary>

@@ -31,7 +31,7 @@ public static class Http
     /// (<see cref="Context.Port"/> tells).
     /// </param>
     /// <returns>The running server.</returns>
-    /// <exception cref="ArgumentException">The port is not one.</exception>
+    /// <exception cref="ArgumentException">The port is not valid.</exception>
     /// <exception cref="System.Net.Sockets.SocketException">The port is in use or may not be used.</exception>
     /// <exception cref="CivetWebException">The native library is missing or CivetWeb could not start.</exception>
     public static Context StartServer(RequestCallback callback, string port) => StartServer(callback, Listening(port));
@@ -114,7 +114,7 @@ public static class Http
 
     /// <summary>
     /// Stops a server (<c>mg_stop</c>): accepts no more, tells every open WebSocket (close code 1001), waits up to five
-    /// seconds for their answers, cuts the rest, and returns when the last callback has returned. Stopping twice is no error.
+    /// seconds for their answers, cuts the rest, and returns when the last callback has returned. It can be stopped twice.
     /// </summary>
     /// <param name="context">The server.</param>
     /// <exception cref="InvalidOperationException">Called from inside a callback, for whose end it would have to wait.</exception>
@@ -176,7 +176,7 @@ public static class Http
     /// <param name="data">A message or control frame has come; null ignores them.</param>
     /// <param name="close">It is closed; may be null.</param>
     /// <param name="userData">Any object; handed to the callbacks.</param>
-    /// <exception cref="ArgumentException">The URI is not one, or a name is no token.</exception>
+    /// <exception cref="ArgumentException">The URI is not valid, or a name is not a token.</exception>
     /// <exception cref="ObjectDisposedException">The server has been stopped.</exception>
     public static void SetWebSocketHandlerWithSubprotocols(
         Context context,
@@ -202,7 +202,7 @@ public static class Http
     /// <param name="opcode">1 text, 2 binary, 8 close, 9 ping, 10 pong.</param>
     /// <param name="data">The payload: UTF-8 for text; at most 125 bytes for 8, 9 and 10; for 8 empty or code and reason.</param>
     /// <returns>The number of payload bytes, or -1.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The opcode is none of these.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The opcode is not one of these.</exception>
     /// <exception cref="ArgumentException">The payload is too large for a control frame, not UTF-8, or no valid close payload.</exception>
     public static int WriteToWebSocket(Connection connection, int opcode, ReadOnlySpan<byte> data)
     {
@@ -334,7 +334,7 @@ public static class Http
     /// <summary>What the client asked for (<c>mg_get_request_info</c>): a copy that can be kept.</summary>
     /// <param name="connection">The connection: a WebSocket at any time, even after its end; HTTP inside its callbacks.</param>
     /// <returns>The request.</returns>
-    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
+    /// <exception cref="InvalidOperationException">There is no request, or it has ended.</exception>
     public static RequestInfo GetRequestInfo(Connection connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
@@ -400,14 +400,14 @@ public static class Http
     /// <param name="name">The cookie's name; case matters.</param>
     /// <returns>The value, without quotes around it.</returns>
     /// <exception cref="ArgumentException">The name is null or empty.</exception>
-    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
+    /// <exception cref="InvalidOperationException">There is no request, or it has ended.</exception>
     public static string? GetCookie(Connection connection, string name) => GetRequestInfo(connection).GetCookie(name);
 
     /// <summary>The value of a header of the request; null without it (<c>mg_get_header</c>).</summary>
     /// <param name="connection">The connection; see <see cref="GetRequestInfo"/>.</param>
     /// <param name="name">The header's name; case does not matter.</param>
     /// <returns>The value of the first such header.</returns>
-    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
+    /// <exception cref="InvalidOperationException">There is no request, or it has ended.</exception>
     public static string? GetHeader(Connection connection, string name) => GetRequestInfo(connection).GetHeader(name);
 
     /// <summary>The decoded value of a variable in the request's query; null without it (<c>mg_get_var</c>).</summary>
@@ -415,7 +415,7 @@ public static class Http
     /// <param name="name">The variable's name; case does not matter.</param>
     /// <returns>The value of the first such variable, empty for one without =.</returns>
     /// <exception cref="ArgumentException">The name contains a NUL.</exception>
-    /// <exception cref="InvalidOperationException">There is no request (any more).</exception>
+    /// <exception cref="InvalidOperationException">There is no request, or it has ended.</exception>
     public static string? GetVariable(Connection connection, string name)
     {
         RequestInfo info = GetRequestInfo(connection);

@@ -7,7 +7,7 @@ namespace CivetWeb.Net.CallbackApi;
 /// <summary>
 /// The URI a WebSocket handler is set for. Plain text matches exactly, case included. CivetWeb's pattern characters keep
 /// their meaning, but match from end to end: <c>*</c> any text within a segment, <c>**</c> any text, <c>?</c> one
-/// character that is no slash, <c>|</c> alternatives, a final <c>$</c> nothing.
+/// character except a slash, <c>|</c> alternatives, a final <c>$</c> nothing.
 /// </summary>
 internal sealed class UriPattern : IRoutePattern
 {

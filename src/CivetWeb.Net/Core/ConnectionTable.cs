@@ -37,7 +37,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
 
     public bool IsStopping => Volatile.Read(ref _stopping);
 
-    /// <summary>Whether the time for answers is over: what becomes a WebSocket only now is cut at once.</summary>
+    /// <summary>Whether the time for answers has run out: what becomes a WebSocket only now is cut at once.</summary>
     public bool IsCutting => Volatile.Read(ref _cutting);
 
     public Admission TryAdd(HttpConnection connection, string address)
@@ -122,7 +122,7 @@ internal sealed class ConnectionTable(int maximum, int maximumPerAddress)
         }
     }
 
-    /// <summary>Waits until there are none; false when the time is over or <paramref name="cancellationToken"/> is cancelled.</summary>
+    /// <summary>Waits until there are none; false when the time has run out or <paramref name="cancellationToken"/> is cancelled.</summary>
     public bool WaitUntilEmpty(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         using CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(

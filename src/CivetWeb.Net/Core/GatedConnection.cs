@@ -58,7 +58,7 @@ internal abstract class GatedConnection
         }
     }
 
-    /// <summary>The length of the request's body; -1 when it is chunked, 0 when the request is over.</summary>
+    /// <summary>The length of the request's body; -1 when it is chunked, 0 when the request has ended.</summary>
     public long BodyLength
     {
         get

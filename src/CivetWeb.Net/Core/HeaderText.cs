@@ -12,7 +12,7 @@ internal static class HeaderText
 
     public static bool IsToken(ReadOnlySpan<char> text) => !text.IsEmpty && !text.ContainsAnyExcept(TokenCharacters);
 
-    /// <exception cref="ArgumentException">It is no header name.</exception>
+    /// <exception cref="ArgumentException">It is not a valid header name.</exception>
     public static void CheckName(string name, string parameterName)
     {
         ArgumentException.ThrowIfNullOrEmpty(name, parameterName);

@@ -41,7 +41,7 @@ internal sealed class HostPolicy
     public bool IsEverything { get; }
 
     /// <summary>Reads the option; null: it is not given.</summary>
-    /// <exception cref="ArgumentException">An entry that is none, or no entry at all.</exception>
+    /// <exception cref="ArgumentException">An entry is not valid, or there are no entries.</exception>
     public static HostPolicy Parse(string? value)
     {
         if (value is null)
@@ -66,7 +66,7 @@ internal sealed class HostPolicy
     /// <param name="target">Its target as the client sent it: with a host of its own when it is a whole URL (RFC 9112, section 3.2.2).</param>
     public (int Status, string Reason) Check(IReadOnlyList<string> hosts, string target)
     {
-        // Programs that send none are no browsers, so that no page of another site is behind them.
+        // Programs that send none are not browsers, so they do not act for a page of another site.
         if (hosts.Count != 1 && !(hosts.Count == 0 && IsDefault))
         {
             return (400, "One Host header is needed.");

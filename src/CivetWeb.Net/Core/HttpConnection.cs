@@ -22,7 +22,7 @@ internal abstract class HttpConnection(HttpHost host, int httpsPort) : GatedConn
     public bool DecodesUrls => host.Settings.DecodesUrls;
 
     /// <summary>The request, once there is one.</summary>
-    /// <exception cref="InvalidOperationException">There is none (any more).</exception>
+    /// <exception cref="InvalidOperationException">There is no request, or it has ended.</exception>
     public RequestHead Head
     {
         get

@@ -59,7 +59,7 @@ internal abstract class HttpHost : INativeServer
     /// <summary>Whether new WebSockets are refused because the server stops.</summary>
     public bool IsStopping => _connections.IsStopping;
 
-    /// <summary>Whether the time for answers is over: what becomes a WebSocket only now is cut at once.</summary>
+    /// <summary>Whether the time for answers has run out: what becomes a WebSocket only now is cut at once.</summary>
     public bool IsCutting => _connections.IsCutting;
 
     /// <summary>Whether clients wait for a thread; not to be asked while the server ends.</summary>

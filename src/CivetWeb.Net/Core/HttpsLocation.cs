@@ -39,7 +39,7 @@ internal static class HttpsLocation
         return 308;
     }
 
-    /// <summary>The Host header without its port; null when there is not exactly one, or it is none. It is sent back: nothing but a host may be in it.</summary>
+    /// <summary>The Host header without its port; null when there is not exactly one, or it is not a valid host. It is sent back, so it may contain nothing but a host.</summary>
     internal static string? ReadHost(IReadOnlyList<KeyValuePair<string, string>> headers)
     {
         const int MaxHostLength = 255;

@@ -12,7 +12,7 @@ internal sealed record Origin(string Scheme, string Host, int Port)
     private static readonly SearchValues<char> SchemeCharacters =
         SearchValues.Create("+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
-    /// <summary>Null when the text is no origin: a path, user or query makes it something else.</summary>
+    /// <summary>Null when the text is not an origin: one has no path, user or query.</summary>
     public static Origin? TryParse(string text)
     {
         int colon = text.IndexOf("://", StringComparison.Ordinal);
@@ -24,7 +24,7 @@ internal sealed record Origin(string Scheme, string Host, int Port)
         return TryParse(text[..colon].ToLowerInvariant(), text.AsSpan(colon + 3));
     }
 
-    /// <summary>The origin that pages of this scheme and authority (<c>host[:port]</c>) have; null when it is none.</summary>
+    /// <summary>The origin that pages of this scheme and authority (<c>host[:port]</c>) have; null when that is not an origin.</summary>
     public static Origin? TryParse(string scheme, ReadOnlySpan<char> authority)
     {
         int usual = scheme switch

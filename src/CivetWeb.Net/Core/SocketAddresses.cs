@@ -17,11 +17,11 @@ internal static class SocketAddresses
     /// <summary>The address for a reader.</summary>
     public static string ToDisplay(string address) => address == UnixText ? "unix" : address;
 
-    /// <exception cref="FormatException">It is no address. To take it for a local one would let in whom nobody knows.</exception>
+    /// <exception cref="FormatException">The text is not an address. Treating it as a local one would let in unknown clients.</exception>
     public static EndPoint Parse(string address, int port) =>
         address == UnixText ? Unix
         : IPAddress.TryParse(address, out IPAddress? ip) ? new IPEndPoint(ip, port)
-        : throw new FormatException($"'{address}' is no address.");
+        : throw new FormatException($"'{address}' is not an IP address.");
 
     /// <summary>127.0.0.0/8, also as an IPv6 address, and ::1.</summary>
     public static bool IsLoopback(IPAddress address) => IPAddress.IsLoopback(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address);

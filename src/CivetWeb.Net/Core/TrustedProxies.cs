@@ -16,7 +16,7 @@ internal sealed class TrustedProxies
     }
 
     /// <summary>Reads the option; null when it names nobody.</summary>
-    /// <exception cref="ArgumentException">An entry that is none.</exception>
+    /// <exception cref="ArgumentException">An entry is not valid.</exception>
     public static TrustedProxies? Parse(string? value)
     {
         if (string.IsNullOrWhiteSpace(value))
@@ -58,12 +58,12 @@ internal sealed class TrustedProxies
     }
 
     /// <summary>
-    /// The client's address by the X-Forwarded-For headers: from the right, the first that is no proxy of ours. What is
+    /// The client's address by the X-Forwarded-For headers: from the right, the first that is not one of our proxies. What is
     /// left of it is hearsay.
     /// </summary>
     /// <param name="headers">The headers.</param>
     /// <param name="client">Null when the proxy says nothing.</param>
-    /// <returns>False when a proxy of ours names a client that is no address: then nobody knows who it is.</returns>
+    /// <returns>False when one of our proxies names a client by something that is not an address: then the client is unknown.</returns>
     public bool TryFindClient(KeyValuePair<string, string>[] headers, out string? client)
     {
         client = null;

@@ -5,7 +5,7 @@ namespace CivetWeb.Net.Interop;
 
 /// <summary>
 /// One native session. Every call holds a reference, so that no thread can use it after its memory is gone; a
-/// session whose connection is over answers every call with "closed".
+/// session whose connection has ended answers every call with "closed".
 /// </summary>
 internal sealed unsafe class SessionHandle : SafeHandle
 {
@@ -37,7 +37,7 @@ internal sealed unsafe class SessionHandle : SafeHandle
     /// <summary>Sessions alive in the process.</summary>
     public static long AliveCount => CwnMethods.cwn_session_count();
 
-    /// <summary>Runs the session on this thread until the connection is over; <paramref name="userData"/> reaches the data trampoline.</summary>
+    /// <summary>Runs the session on this thread until the connection ends; <paramref name="userData"/> reaches the data trampoline.</summary>
     public void Run(nint userData)
     {
         bool held = false;

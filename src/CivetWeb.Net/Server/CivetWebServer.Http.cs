@@ -13,68 +13,68 @@ public sealed partial class CivetWebServer
     /// <summary>Answers GET, and HEAD with the same but the body. Before or after the server is started.</summary>
     /// <param name="pattern">The path, exact and case-sensitive; <c>{name}</c> stands for one segment, <c>{*name}</c> at the end for the rest. Of several that match the most literal counts.</param>
     /// <param name="handler">Answers a request, on the connection's own thread; the response is complete when it returns.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapGet(string pattern, Action<ServerRequest, ServerResponse> handler) => Map("GET", pattern, handler);
 
     /// <summary>Answers GET, and HEAD with the same but the body. Before or after the server is started.</summary>
     /// <param name="pattern">The path, as for the other overload.</param>
     /// <param name="handler">Begins on the connection's own thread and goes on in the thread pool; the response is complete when its task is.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapGet(string pattern, Func<ServerRequest, ServerResponse, Task> handler) => Map("GET", pattern, handler);
 
     /// <summary>Answers POST; see <see cref="MapGet(string, Action{ServerRequest, ServerResponse})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPost(string pattern, Action<ServerRequest, ServerResponse> handler) => Map("POST", pattern, handler);
 
     /// <summary>Answers POST; see <see cref="MapGet(string, Func{ServerRequest, ServerResponse, Task})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPost(string pattern, Func<ServerRequest, ServerResponse, Task> handler) => Map("POST", pattern, handler);
 
     /// <summary>Answers PUT; see <see cref="MapGet(string, Action{ServerRequest, ServerResponse})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPut(string pattern, Action<ServerRequest, ServerResponse> handler) => Map("PUT", pattern, handler);
 
     /// <summary>Answers PUT; see <see cref="MapGet(string, Func{ServerRequest, ServerResponse, Task})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPut(string pattern, Func<ServerRequest, ServerResponse, Task> handler) => Map("PUT", pattern, handler);
 
     /// <summary>Answers PATCH; see <see cref="MapGet(string, Action{ServerRequest, ServerResponse})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPatch(string pattern, Action<ServerRequest, ServerResponse> handler) => Map("PATCH", pattern, handler);
 
     /// <summary>Answers PATCH; see <see cref="MapGet(string, Func{ServerRequest, ServerResponse, Task})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapPatch(string pattern, Func<ServerRequest, ServerResponse, Task> handler) => Map("PATCH", pattern, handler);
 
     /// <summary>Answers DELETE; see <see cref="MapGet(string, Action{ServerRequest, ServerResponse})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapDelete(string pattern, Action<ServerRequest, ServerResponse> handler) => Map("DELETE", pattern, handler);
 
     /// <summary>Answers DELETE; see <see cref="MapGet(string, Func{ServerRequest, ServerResponse, Task})"/>.</summary>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid, or it is mapped for the method already.</exception>
     public void MapDelete(string pattern, Func<ServerRequest, ServerResponse, Task> handler) => Map("DELETE", pattern, handler);
 
     /// <summary>Answers a method; see <see cref="MapGet(string, Action{ServerRequest, ServerResponse})"/>.</summary>
     /// <param name="method">GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK or REPORT; CivetWeb knows no others.</param>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The method is none of these, the pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The method is not one of these, the pattern is not valid, or it is mapped for the method already.</exception>
     public void Map(string method, string pattern, Action<ServerRequest, ServerResponse> handler)
     {
         ArgumentNullException.ThrowIfNull(handler);
@@ -85,14 +85,14 @@ public sealed partial class CivetWebServer
     /// <param name="method">As for the other overload.</param>
     /// <param name="pattern">The path.</param>
     /// <param name="handler">Answers a request.</param>
-    /// <exception cref="ArgumentException">The method is unknown, the pattern is none, or it is mapped for the method already.</exception>
+    /// <exception cref="ArgumentException">The method is unknown, the pattern is not valid, or it is mapped for the method already.</exception>
     public void Map(string method, string pattern, Func<ServerRequest, ServerResponse, Task> handler)
     {
         ArgumentNullException.ThrowIfNull(handler);
         ArgumentException.ThrowIfNullOrEmpty(method);
         if (!HttpPipeline.MethodNames.Contains(method))
         {
-            throw new ArgumentException($"The method '{method}' is none of those CivetWeb lets through: {HttpPipeline.AllMethods}.", nameof(method));
+            throw new ArgumentException($"The method '{method}' is not supported. CivetWeb accepts these: {HttpPipeline.AllMethods}.", nameof(method));
         }
 
         _http.Routes.Add(method, RoutePattern.Parse(pattern, nameof(pattern)), handler);
@@ -152,7 +152,7 @@ public sealed partial class CivetWebServer
     /// </remarks>
     /// <param name="prefix">The path that stands for the folder, such as <c>/static</c> or <c>/</c>.</param>
     /// <param name="folder">The folder; it must exist now.</param>
-    /// <exception cref="ArgumentException">The prefix is no path, or there is no such folder.</exception>
+    /// <exception cref="ArgumentException">The prefix is not a path, or the folder does not exist.</exception>
     public void MapStaticFiles(string prefix, string folder) => _http.AddFiles(new StaticFiles(prefix, folder));
 
     private static Func<ServerRequest, ServerResponse, Task> ToAsync(Action<ServerRequest, ServerResponse> handler) => (request, response) =>

@@ -62,7 +62,7 @@ public sealed partial class CivetWebServer
         }
     }
 
-    /// <summary>Waits until no request, WebSockets included, is being handled; false when the time is over.</summary>
+    /// <summary>Waits until no request or WebSocket is being handled; false when the time has run out.</summary>
     private bool WaitForRequests(long deadline, CancellationToken cancellationToken)
     {
         while (true)

@@ -19,7 +19,7 @@ public sealed partial class CivetWebServer
     /// exception. Do not block on a task of the same WebSocket there: await it.
     /// </param>
     /// <param name="options">How these WebSockets behave; read once, now.</param>
-    /// <exception cref="ArgumentException">The pattern is none, it is mapped already, or an option is wrong.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid or is mapped already, or an option is not valid.</exception>
     public void MapWebSocket(string pattern, Func<ServerWebSocketContext, Task> handler, WebSocketEndpointOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(handler);
@@ -35,7 +35,7 @@ public sealed partial class CivetWebServer
     /// <summary>Opens no more WebSockets at a path. Those that are open stay so.</summary>
     /// <param name="pattern">As it was mapped; the names of its parameters do not matter.</param>
     /// <returns>Whether it was mapped.</returns>
-    /// <exception cref="ArgumentException">It is no pattern.</exception>
+    /// <exception cref="ArgumentException">The pattern is not valid.</exception>
     public bool RemoveWebSocket(string pattern) => _webSockets.Remove(RoutePattern.Parse(pattern, nameof(pattern)));
 
     internal long NextWebSocketId() => Interlocked.Increment(ref _webSocketsOpened);

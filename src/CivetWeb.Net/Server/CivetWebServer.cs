@@ -122,7 +122,7 @@ public sealed partial class CivetWebServer : IAsyncDisposable
 
     /// <summary>
     /// Stops the server: refuses new WebSockets, tells the open ones (close code 1001), waits for them and for requests
-    /// up to <see cref="CivetWebServerOptions.ShutdownTimeout"/>, cuts the rest. Stopping twice is no error.
+    /// up to <see cref="CivetWebServerOptions.ShutdownTimeout"/>, cuts the rest. It can be stopped twice.
     /// </summary>
     /// <param name="cancellationToken">Ends the waiting: what is still open is cut at once.</param>
     /// <returns>Completes when the ports are closed and no handler runs on a thread of the server any more.</returns>

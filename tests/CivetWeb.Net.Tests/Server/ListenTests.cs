@@ -185,12 +185,12 @@ internal sealed class ListenTests
     [TestCase("http://:8080", "no host")]
     [TestCase("http://example.org:8080", "host name 'example.org'")]
     [TestCase("http://localhost.:8080", "host name")]
-    [TestCase("http://127.1:8080", "no IPv4 address")]
-    [TestCase("http://0x7f000001:8080", "no IPv4 address")]
-    [TestCase("http://010.0.0.1:8080", "no IPv4 address")]
-    [TestCase("http://[127.0.0.1]:8080", "no IPv6 address")]
+    [TestCase("http://127.1:8080", "not an IPv4 address")]
+    [TestCase("http://0x7f000001:8080", "not an IPv4 address")]
+    [TestCase("http://010.0.0.1:8080", "not an IPv4 address")]
+    [TestCase("http://[127.0.0.1]:8080", "not an IPv6 address")]
     [TestCase("http://[::1:8080", "")]
-    [TestCase("http://[::g]:8080", "no IPv6 address")]
+    [TestCase("http://[::g]:8080", "not an IPv6 address")]
     [TestCase("http://::1:8080", "without brackets")]
     [TestCase("http://[fe80::1%eth0]:8080", "network interface")]
     [TestCase("http://[::ffff:127.0.0.1]:8080", "write 127.0.0.1")]
@@ -341,7 +341,7 @@ internal sealed class ListenTests
         }
 
         ArgumentException? error = Assert.ThrowsAsync<ArgumentException>(() => new CivetWebServer(With($"http://unix:{path}")).StartAsync());
-        Assert.That(error!.Message, Does.Contain(path).And.Contain("no socket"));
+        Assert.That(error!.Message, Does.Contain(path).And.Contain("not a socket"));
         Assert.That(new FileInfo(path).LinkTarget, Is.EqualTo(isLink ? SocketPath("elsewhere") : null));
         Assert.That(isLink || File.ReadAllText(path) == "precious");
     }

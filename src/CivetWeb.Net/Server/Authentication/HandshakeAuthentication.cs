@@ -5,7 +5,7 @@ using System.Threading.Tasks;
 namespace CivetWeb.Net;
 
 /// <summary>
-/// Ready-made <see cref="WebSocketEndpointOptions.OnHandshake"/>: who cannot say who he is gets 401. In a method of one's
+/// Ready-made <see cref="WebSocketEndpointOptions.OnHandshake"/>: requests without valid credentials get 401. In a method of one's
 /// own, await one of them and look at <see cref="WebSocketHandshake.IsRejected"/>.
 /// </summary>
 /// <remarks>For programs: the WebSocket of a browser sends no Authorization header of the page's choice.</remarks>

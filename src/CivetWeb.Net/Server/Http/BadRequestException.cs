@@ -34,7 +34,7 @@ public sealed class BadRequestException : IOException
     /// <param name="statusCode">The status of the response, 400 to 499.</param>
     /// <param name="message">What is wrong; the client is told.</param>
     /// <param name="innerException">The cause; the client is not told.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The status is none of 400 to 499.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The status is not in the range 400 to 499.</exception>
     public BadRequestException(int statusCode, string message, Exception? innerException = null)
         : base(message, innerException)
     {

@@ -23,7 +23,7 @@ internal static class MediaType
         string other => throw new BadRequestException(415, $"The charset '{other}' is not supported; UTF-8 is."),
     };
 
-    /// <exception cref="BadRequestException">It is no multipart/form-data, or has no proper boundary.</exception>
+    /// <exception cref="BadRequestException">It is not multipart/form-data, or has no valid boundary.</exception>
     public static string GetBoundary(string? contentType)
     {
         if (!Is(contentType, "multipart/form-data"))

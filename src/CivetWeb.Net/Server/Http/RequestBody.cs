@@ -9,7 +9,7 @@ namespace CivetWeb.Net;
 /// <summary>The body of a request as it comes from the client, with its limits.</summary>
 internal sealed class RequestBody
 {
-    /// <summary>What a handler leaves unread is read over, up to here; beyond it the connection is closed.</summary>
+    /// <summary>What a handler leaves unread is skipped up to this size; beyond it the connection is closed.</summary>
     private const int DrainLimit = 64 * 1024;
 
     /// <summary>How long that may take, and how long a client may go on sending when the connection is closed.</summary>

@@ -24,7 +24,7 @@ internal sealed class RequestThread
     private bool _over;
 
     /// <summary>Does it here and now if this is the thread or it is busy, else there.</summary>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public Task<int> RunAsync(Func<int> work)
     {
         Work? posted = TryPost(work);
@@ -110,7 +110,7 @@ internal sealed class RequestThread
         }
     }
 
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void ThrowIfOver() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _over), typeof(ServerRequest));
 
     private Work? TryPost(Func<int> action)
@@ -162,6 +162,6 @@ internal sealed class RequestThread
             }
         }
 
-        public void Refuse() => Done.SetException(new ObjectDisposedException(nameof(ServerRequest), "The request is over."));
+        public void Refuse() => Done.SetException(new ObjectDisposedException(nameof(ServerRequest), "The request has ended."));
     }
 }

@@ -26,7 +26,7 @@ public sealed class ResponseHeaderCollection : IReadOnlyCollection<KeyValuePair<
     /// <summary>The value of the first header of that name, null without one. Setting replaces all of that name; null removes them.</summary>
     /// <param name="name">The header's name, a token (RFC 9110, section 5.6.2).</param>
     /// <exception cref="ArgumentException">
-    /// The name is none or the server's own (Content-Length, Connection, ...), or the value has control characters.
+    /// The name is not valid or is one of the server's own (Content-Length, Connection, ...), or the value has control characters.
     /// </exception>
     /// <exception cref="InvalidOperationException">The response has been begun.</exception>
     public string? this[string name]
@@ -63,7 +63,7 @@ public sealed class ResponseHeaderCollection : IReadOnlyCollection<KeyValuePair<
     /// <param name="name">The header's name, a token (RFC 9110, section 5.6.2).</param>
     /// <param name="value">Its value; what is not ASCII is sent as UTF-8.</param>
     /// <exception cref="ArgumentException">
-    /// The name is none or the server's own (Content-Length, Connection, ...), or the value has control characters.
+    /// The name is not valid or is one of the server's own (Content-Length, Connection, ...), or the value has control characters.
     /// </exception>
     /// <exception cref="InvalidOperationException">The response has been begun.</exception>
     public void Add(string name, string value)

@@ -24,7 +24,7 @@ public sealed partial class ServerRequest
     /// <summary>
     /// The body, as it comes: what the client has not sent yet is waited for. Reading throws
     /// <see cref="BadRequestException"/> when the body is malformed (400), too large (413) or too slow (408),
-    /// <see cref="IOException"/> when the client is lost, and <see cref="ObjectDisposedException"/> when the request is over.
+    /// <see cref="IOException"/> when the client is lost, and <see cref="ObjectDisposedException"/> when the request has ended.
     /// </summary>
     /// <remarks>A client that asked for it (<c>Expect: 100-continue</c>) is told to send the body with the first read.</remarks>
     public Stream Body => _received is null ? Stream.Null : new RequestBodyStream(_received, Thread);
@@ -101,7 +101,7 @@ public sealed partial class ServerRequest
 
     /// <summary>
     /// Reads a form: <c>application/x-www-form-urlencoded</c>, or the text fields of <c>multipart/form-data</c> (its files
-    /// are read over; <see cref="ReadMultipartAsync"/> gives them).
+    /// are skipped; <see cref="ReadMultipartAsync"/> gives them).
     /// </summary>
     /// <param name="options">Limits; null for the defaults.</param>
     /// <param name="cancellationToken">Ends the reading between two parts of the body.</param>
@@ -113,7 +113,7 @@ public sealed partial class ServerRequest
         FormReader.ReadAsync(this, options ?? new FormOptions(), cancellationToken);
 
     /// <summary>Reads <c>multipart/form-data</c> (RFC 7578) part by part, as it comes: files of any size.</summary>
-    /// <param name="handler">Gets each part; what it leaves unread of <see cref="MultipartPart.Body"/> is read over when its task has ended.</param>
+    /// <param name="handler">Gets each part; what it leaves unread of <see cref="MultipartPart.Body"/> is skipped when its task has ended.</param>
     /// <param name="options">Limits; null for the defaults.</param>
     /// <param name="cancellationToken">Ends the reading between two parts of the body.</param>
     /// <exception cref="BadRequestException">

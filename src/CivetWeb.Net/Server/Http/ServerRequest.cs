@@ -9,7 +9,7 @@ using CivetWeb.Net.Core;
 namespace CivetWeb.Net;
 
 /// <summary>An HTTP request to a <see cref="CivetWebServer"/>, be it for a page or for a WebSocket.</summary>
-/// <remarks>What it says of the head of the request can be read at any time, from any thread, even when it is over.</remarks>
+/// <remarks>What it says of the head of the request can be read at any time, from any thread, even when it has ended.</remarks>
 [SuppressMessage("Design", "CA1001", Justification = "The token must stay usable for whoever has kept it; without a timer there is nothing to dispose of.")]
 public sealed partial class ServerRequest
 {

@@ -32,7 +32,7 @@ public sealed partial class ServerResponse
     }
 
     /// <summary>The status, 200 to 599. 200 unless set.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The value is none of these.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of these.</exception>
     /// <exception cref="InvalidOperationException">The response has been begun.</exception>
     public int StatusCode
     {
@@ -95,7 +95,7 @@ public sealed partial class ServerResponse
     /// <param name="text">The text, or some of it.</param>
     /// <exception cref="InvalidOperationException">The status allows no body, or it would be longer than <see cref="ContentLength"/>.</exception>
     /// <exception cref="IOException">The client is gone, or did not take it in time.</exception>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void WriteText(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -120,7 +120,7 @@ public sealed partial class ServerResponse
     /// <param name="typeInfo">How it is written; from a <see cref="System.Text.Json.Serialization.JsonSerializerContext"/>.</param>
     /// <exception cref="InvalidOperationException">The status allows no body, or it would be longer than <see cref="ContentLength"/>.</exception>
     /// <exception cref="IOException">The client is gone, or did not take it in time.</exception>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void WriteJson<T>(T value, JsonTypeInfo<T> typeInfo)
     {
         ArgumentNullException.ThrowIfNull(typeInfo);
@@ -146,7 +146,7 @@ public sealed partial class ServerResponse
     /// <param name="data">The bytes, or some of them.</param>
     /// <exception cref="InvalidOperationException">The status allows no body, or it would be longer than <see cref="ContentLength"/>.</exception>
     /// <exception cref="IOException">The client is gone, or did not take it in time.</exception>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void Write(ReadOnlySpan<byte> data)
     {
         _thread.ThrowIfOver();
@@ -173,7 +173,7 @@ public sealed partial class ServerResponse
 
     /// <summary>Sends what has been written so far, and the head before it.</summary>
     /// <exception cref="IOException">The client is gone, or did not take it in time.</exception>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void Flush()
     {
         IsAnswer = true;

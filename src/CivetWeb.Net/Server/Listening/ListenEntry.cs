@@ -46,7 +46,7 @@ internal sealed record ListenEntry
     public string Path { get; init; } = "";
 
     /// <summary>Reads an entry of <see cref="CivetWebServerOptions.Listen"/> or <see cref="CivetWebServerOptions.RedirectToHttps"/>.</summary>
-    /// <exception cref="ArgumentException">It is none; the message quotes it.</exception>
+    /// <exception cref="ArgumentException">The entry is not valid; the message quotes it.</exception>
     public static ListenEntry Parse(string entry, string property)
     {
         if (entry is null)
@@ -122,12 +122,12 @@ internal sealed record ListenEntry
 
             if (!inner.Contains(':') || !IPAddress.TryParse(inner, out IPAddress? ip))
             {
-                throw Wrong(entry, property, $"has '{host}', which is no IPv6 address");
+                throw Wrong(entry, property, $"has '{host}', which is not an IPv6 address");
             }
 
             return !ip.IsIPv4MappedToIPv6
                 ? (ListenHost.Address, ip)
-                : throw Wrong(entry, property, $"has an IPv4 address in the clothes of IPv6; write {ip.MapToIPv4()}");
+                : throw Wrong(entry, property, $"has an IPv4-mapped IPv6 address; write {ip.MapToIPv4()}");
         }
 
         if (IPAddress.TryParse(host, out IPAddress? ip4))
@@ -138,7 +138,7 @@ internal sealed record ListenEntry
             }
 
             // .NET also reads 127.1 and 0x7f000001.
-            return ip4.ToString() == host ? (ListenHost.Address, ip4) : throw Wrong(entry, property, $"has '{host}', which is no IPv4 address of four decimal numbers");
+            return ip4.ToString() == host ? (ListenHost.Address, ip4) : throw Wrong(entry, property, $"has '{host}', which is not an IPv4 address of four decimal numbers");
         }
 
         throw Wrong(

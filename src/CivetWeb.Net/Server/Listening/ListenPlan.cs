@@ -43,7 +43,7 @@ internal sealed class ListenPlan
     public bool ChoosesPorts => _entries.Any(IsPair);
 
     /// <summary>Reads the entries of the options.</summary>
-    /// <exception cref="ArgumentException">An entry is none, is there twice, or needs what is missing.</exception>
+    /// <exception cref="ArgumentException">An entry is not valid, is there twice, or needs something that is missing.</exception>
     public static ListenPlan Create(CivetWebServerOptions options) => Create(options, HasIPv6());
 
     /// <summary>The same for a machine with IPv6 or without.</summary>

@@ -20,7 +20,7 @@ internal static class ListenSocketFile
             case null:
                 return false;
             case false:
-                throw OptionError.Create($"'{entry.Text}' in CivetWebServerOptions.Listen: there is something at that path that is no socket. It is left alone; choose another path.");
+                throw OptionError.Create($"'{entry.Text}' in CivetWebServerOptions.Listen: the path exists and is not a socket. It is left alone; choose another path.");
         }
 
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

@@ -29,7 +29,7 @@ internal static class ServerCertificateFile
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
             if (stream.Length > MaxSize)
             {
-                throw new CryptographicException($"'{path}' ({option}) has {stream.Length} bytes: it is no file with certificates or keys.");
+                throw new CryptographicException($"'{path}' ({option}) has {stream.Length} bytes: it cannot be a file with certificates or keys.");
             }
 
             byte[] bytes = ServerCertificate.Secret((int)stream.Length);

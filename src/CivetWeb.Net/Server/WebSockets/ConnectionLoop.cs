@@ -15,7 +15,7 @@ namespace CivetWeb.Net;
 /// Turns run on the connection's own thread, or, while that waits for nothing but input, on one of the native library's
 /// leaders (native/src/leaders.c), which serve all connections. Never two at a time; whoever has the turn is "on" the loop.
 ///
-/// States, and who moves them: running (input, output and posted work), lost (the connection is over: posted work only;
+/// States, and who moves them: running (input, output and posted work), lost (the connection has ended: posted work only;
 /// the loop itself), left (the thread has been given back although the handler goes on: what it posts runs on the thread
 /// pool, still one after the other; the loop itself, when the handler has outlived its connection for too long or the
 /// server has stopped waiting).
@@ -37,7 +37,7 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
     private readonly object _gate = new();
     private int _thread = Environment.CurrentManagedThreadId; // that has the turn; 0: none, the own one waits
     private Task? _main;
-    private long _parkedUntil; // when the own thread's wait is over, as Environment.TickCount64
+    private long _parkedUntil; // when the own thread's wait ends, as Environment.TickCount64
     private List<(SendOrPostCallback Callback, object? State)> _posted = [];
     private List<(SendOrPostCallback Callback, object? State)> _running = [];
     private bool _waiting; // in native code; whoever has something for the loop must wake it
@@ -66,7 +66,7 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
     /// <summary>Whether the caller has the loop's turn.</summary>
     public bool IsOnThread => Environment.CurrentManagedThreadId == Volatile.Read(ref _thread) && !Volatile.Read(ref _left);
 
-    /// <summary>Whether the connection is over, for all the loop knows.</summary>
+    /// <summary>Whether the connection has ended, as far as the loop knows.</summary>
     public bool IsLost => Volatile.Read(ref _lost);
 
     /// <summary>Runs until the task is done, or nobody waits for it any longer.</summary>
@@ -346,7 +346,7 @@ internal sealed class ConnectionLoop : SynchronizationContext, ISessionTurns
         }
     }
 
-    /// <summary>The connection is over: nothing but the handler's own work is left, whatever waited for the client included.</summary>
+    /// <summary>The connection has ended: only the handler's own work is left, including whatever waited for the client.</summary>
     private void Lose()
     {
         lock (_gate)

@@ -12,7 +12,7 @@ namespace CivetWeb.Net;
 /// <param name="isCompressed">Whether permessage-deflate was agreed on: RSV1 is allowed, and a frame's size says nothing of the message's.</param>
 internal sealed class FrameHeaderInspector(long maxMessageSize, bool isCompressed)
 {
-    /// <summary>Less than this of a frame is no progress: a client that sends a byte now and then must not hold a thread for ever.</summary>
+    /// <summary>Receiving less than this of a frame does not count as progress: a client that sends a byte now and then must not hold a thread for ever.</summary>
     private const int Progress = 4096;
 
     /// <summary>A message may have empty fragments; one that has nothing else, for ever, may not be. As frame_reader.c counts them.</summary>

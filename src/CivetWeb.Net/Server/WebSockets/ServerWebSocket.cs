@@ -66,7 +66,7 @@ internal sealed class ServerWebSocket : IWebSocketControl
 
     private ServerConnection Connection => _handshake.Request.Connection;
 
-    /// <summary>Answers with 101 and runs the WebSocket until it is over; the status for the log.</summary>
+    /// <summary>Answers with 101 and runs the WebSocket until it ends; the status for the log.</summary>
     /// <param name="handshake">What was agreed on.</param>
     /// <param name="endpoint">Its path.</param>
     /// <param name="responseHeaders">Complete header lines for the 101 response, Sec-WebSocket-Protocol and -Extensions among them.</param>

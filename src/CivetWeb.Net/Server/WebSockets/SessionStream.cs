@@ -18,7 +18,7 @@ namespace CivetWeb.Net;
 /// </remarks>
 internal sealed class SessionStream : Stream
 {
-    /// <summary>Less is no progress: a client that takes a few bytes now and then must not hold a thread for ever.</summary>
+    /// <summary>Sending less does not count as progress: a client that takes a few bytes now and then must not hold a thread for ever.</summary>
     private const int Progress = 4096;
 
     /// <summary>Between two tries of a write that waits, in milliseconds: the shortest while the client takes something.</summary>

@@ -150,7 +150,7 @@ internal sealed class SessionWebSocket : WebSocket
     }
 
     /// <summary>
-    /// .NET's WebSocket lets codes out that must not be sent (RFC 6455, section 7.4), and finds a reason that is no text when
+    /// .NET's WebSocket lets codes out that must not be sent (RFC 6455, section 7.4), and finds a reason that is not valid text when
     /// it has begun to close.
     /// </summary>
     /// <exception cref="ArgumentException">As <see cref="WebSocket.CloseAsync"/> has it.</exception>

@@ -16,10 +16,10 @@ public sealed partial class ServerResponse
     /// </summary>
     /// <param name="path">The file. Whatever it names is sent: never build it from what a client says.</param>
     /// <param name="contentType">Its media type; null: <see cref="ContentType"/>, or by the ending of its name.</param>
-    /// <exception cref="FileNotFoundException">There is no such file, it cannot be read, or it is no regular one.</exception>
+    /// <exception cref="FileNotFoundException">There is no such file, it cannot be read, or it is not a regular file.</exception>
     /// <exception cref="InvalidOperationException">Something has been written, or the status is not 200.</exception>
     /// <exception cref="IOException">The client is gone, or did not take it in time.</exception>
-    /// <exception cref="ObjectDisposedException">The request is over.</exception>
+    /// <exception cref="ObjectDisposedException">The request has ended.</exception>
     public void SendFile(string path, string? contentType = null)
     {
         Func<int> send = PrepareFile(path, contentType);

@@ -10,7 +10,7 @@ internal sealed class StaticFiles
     private readonly string _prefix; // begins with / and does not end with it
     private readonly string _folder; // ends with the separator
 
-    /// <exception cref="ArgumentException">The prefix is no path, or there is no such folder.</exception>
+    /// <exception cref="ArgumentException">The prefix is not a path, or the folder does not exist.</exception>
     public StaticFiles(string prefix, string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(prefix);

@@ -18,7 +18,7 @@ public sealed class MultipartPart
     public string Name { get; }
 
     /// <summary>
-    /// The name the client gives its file, exactly as sent; null for a field that is none. Never use it as a path: it may
+    /// The name the client gives its file, exactly as sent; null for an ordinary field. Never use it as a path: it may
     /// be one, to anywhere.
     /// </summary>
     public string? FileName { get; }

@@ -18,7 +18,7 @@ internal sealed class MultipartReader
     private int _start;
     private int _end;
     private int _parts;
-    private bool _atDelimiter; // [_start, _end) begins with it: the part is over
+    private bool _atDelimiter; // [_start, _end) begins with it: the part has ended
 
     public MultipartReader(Stream stream, string boundary, FormOptions options)
     {
@@ -44,7 +44,7 @@ internal sealed class MultipartReader
         _atDelimiter = false;
         if (!await ReadDelimiterEndAsync(cancellationToken).ConfigureAwait(false))
         {
-            _parts++; // the last part is over as well
+            _parts++; // the last part has ended as well
             await DiscardEpilogueAsync(cancellationToken).ConfigureAwait(false);
             return null;
         }
@@ -163,7 +163,7 @@ internal sealed class MultipartReader
             int colon = line.IndexOf(':');
             if (colon <= 0 || !HeaderText.IsToken(line.AsSpan(0, colon)) || !headers.TryAdd(line[..colon], line[(colon + 1)..].Trim()))
             {
-                throw Malformed("a header of a part is none, or is there twice");
+                throw Malformed("a header of a part is not valid, or is there twice");
             }
         }
     }

@@ -122,6 +122,6 @@ internal ref struct ExtensionsHeader
 
     private void SkipSpace() => _rest = _rest.TrimStart(" \t");
 
-    /// <summary>An extension and its parameters; a value is null where there is none.</summary>
+    /// <summary>An extension and its parameters; a parameter without a value has null.</summary>
     public sealed record Extension(string Name, IReadOnlyList<KeyValuePair<string, string?>> Parameters);
 }

@@ -9,7 +9,7 @@ namespace CivetWeb.Net;
 
 /// <summary>A client that asks for a WebSocket, before it is answered.</summary>
 /// <remarks>
-/// For <see cref="WebSocketEndpointOptions.OnHandshake"/>, from one thread at a time. Once that is over it can be read, but
+/// For <see cref="WebSocketEndpointOptions.OnHandshake"/>, from one thread at a time. Once that has ended it can be read, but
 /// not changed.
 /// </remarks>
 public sealed partial class WebSocketHandshake
@@ -36,8 +36,8 @@ public sealed partial class WebSocketHandshake
     /// The subprotocol that will be agreed on; null for none. Another one must be among
     /// <see cref="RequestedSubprotocols"/>; the path's own list does not matter.
     /// </summary>
-    /// <exception cref="ArgumentException">The client has not asked for it, or it is no token.</exception>
-    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    /// <exception cref="ArgumentException">The client has not asked for it, or it is not a token.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake has ended.</exception>
     public string? Subprotocol
     {
         get => _subprotocol;
@@ -62,7 +62,7 @@ public sealed partial class WebSocketHandshake
     public WebSocketHandshakeHeaderCollection ResponseHeaders { get; } = new();
 
     /// <summary>Who the client is; <see cref="ServerWebSocketContext.User"/> shows it.</summary>
-    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake has ended.</exception>
     public IPrincipal? User
     {
         get => _user;
@@ -89,12 +89,12 @@ public sealed partial class WebSocketHandshake
     /// <param name="value">Its value: ASCII without spaces, quotes, commas, semicolons and backslashes.</param>
     /// <param name="options">What else holds for it; null for the defaults.</param>
     /// <exception cref="ArgumentException">Name, value or an option is not allowed.</exception>
-    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake has ended.</exception>
     public void SetCookie(string name, string value, CookieOptions? options = null) =>
         ResponseHeaders.Add("Set-Cookie", ResponseCookie.Format(name, value, options ?? new CookieOptions()));
 
     /// <summary>
-    /// Refuses the WebSocket: when OnHandshake is over the client gets an HTTP response with <see cref="ResponseHeaders"/>,
+    /// Refuses the WebSocket: when OnHandshake has ended the client gets an HTTP response with <see cref="ResponseHeaders"/>,
     /// and the connection closes. Of several calls the last one counts.
     /// </summary>
     /// <param name="status">300 to 599. Browsers show pages only that the WebSocket has failed, whatever it is.</param>
@@ -102,7 +102,7 @@ public sealed partial class WebSocketHandshake
     /// <param name="contentType">What the text is; null: <c>text/plain; charset=utf-8</c>.</param>
     /// <exception cref="ArgumentOutOfRangeException">The status is not from 300 to 599.</exception>
     /// <exception cref="ArgumentException">The content type contains something else than visible ASCII characters and spaces.</exception>
-    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake has ended.</exception>
     public void Reject(int status, string? body = null, string? contentType = null)
     {
         ThrowIfOver();
@@ -120,7 +120,7 @@ public sealed partial class WebSocketHandshake
     }
 
     internal static InvalidOperationException IsOver() =>
-        new("The handshake is over, its answer is on the way: change it before the task of OnHandshake has completed.");
+        new("The handshake has ended and its answer is on the way: change it before the task of OnHandshake has completed.");
 
     /// <summary>From now on it is read-only.</summary>
     internal void End()

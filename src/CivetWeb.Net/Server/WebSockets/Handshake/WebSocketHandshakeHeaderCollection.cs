@@ -8,7 +8,7 @@ using CivetWeb.Net.Core;
 namespace CivetWeb.Net;
 
 /// <summary>Headers that go with the answer to a WebSocket's handshake, in the order they were added.</summary>
-/// <remarks>Can be changed until <see cref="WebSocketEndpointOptions.OnHandshake"/> is over.</remarks>
+/// <remarks>Can be changed until <see cref="WebSocketEndpointOptions.OnHandshake"/> has ended.</remarks>
 public sealed class WebSocketHandshakeHeaderCollection : IReadOnlyCollection<KeyValuePair<string, string>>
 {
     private static readonly HashSet<string> OfTheHandshake = new(StringComparer.OrdinalIgnoreCase)
@@ -30,7 +30,7 @@ public sealed class WebSocketHandshakeHeaderCollection : IReadOnlyCollection<Key
     /// <param name="name">A token (RFC 9110, section 5.1), none of those that the handshake or the response itself sets.</param>
     /// <param name="value">Visible ASCII characters, spaces and tabs.</param>
     /// <exception cref="ArgumentException">The name or the value is not allowed.</exception>
-    /// <exception cref="InvalidOperationException">OnHandshake is over.</exception>
+    /// <exception cref="InvalidOperationException">OnHandshake has ended.</exception>
     public void Add(string name, string value)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);

@@ -20,7 +20,7 @@ public static class WebSocketMessageExtensions
     /// <param name="cancellationToken">Ends the waiting; as with every receive, the WebSocket is then aborted.</param>
     /// <exception cref="WebSocketException">
     /// The connection was lost, the peer broke the protocol, or a message was larger than
-    /// <see cref="WebSocketEndpointOptions.MaxMessageSize"/> (16 MiB for a WebSocket that is none of a <see cref="CivetWebServer"/>).
+    /// <see cref="WebSocketEndpointOptions.MaxMessageSize"/> (16 MiB for a WebSocket that does not belong to a <see cref="CivetWebServer"/>).
     /// </exception>
     [SuppressMessage("ApiDesign", "RS0026", Justification = OverloadsDifferBySize)]
     public static IAsyncEnumerable<WebSocketMessage> ReadMessagesAsync(this WebSocket webSocket, CancellationToken cancellationToken = default) =>
