@@ -136,6 +136,11 @@ CWN_API int cwn_read_body(struct mg_connection *conn,
 /* The length of the request's body, -1 when it is chunked. */
 CWN_API int64_t cwn_body_length(const struct mg_connection *conn);
 
+/* As mg_write, with throttle and request_timeout_ms without progress, over TLS too.
+ * Returns the bytes sent, less than size when the client stopped reading, or -1 when none
+ * were; the connection then closes after the request. */
+CWN_API int cwn_write(struct mg_connection *conn, const char *data, size_t size);
+
 /* Sends all of it within timeout_ms. Returns size, or -1; the connection then
  * closes after the request. */
 CWN_API int cwn_write_response(struct mg_connection *conn,

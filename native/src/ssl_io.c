@@ -28,10 +28,17 @@ cwn_ssl_recv(SSL *ssl, void *buffer, size_t size)
 	return cwn_ssl_result(ssl, SSL_read(ssl, buffer, (int)size));
 }
 
+/* At most one record at a time: OpenSSL reports nothing of a larger write until its last
+ * byte is out, so that a slow reader would look like a peer that does not read. */
+enum { CWN_TLS_RECORD_SIZE = 16 * 1024 };
+
 static int
 cwn_ssl_send(SSL *ssl, const void *data, size_t size)
 {
 	int n;
+	if (size > CWN_TLS_RECORD_SIZE) {
+		size = CWN_TLS_RECORD_SIZE;
+	}
 	ERR_clear_error();
 	n = cwn_ssl_result(ssl, SSL_write(ssl, data, (int)size));
 	return (n == 0) ? -2 : n; /* the peer has ended it */

@@ -9,12 +9,9 @@ cwn_session_try_send(cwn_session *session, const cwn_part *parts, int count)
 	if (session->ssl == NULL) {
 		n = cwn_socket_send(session->sock, parts, count);
 	} else {
-		/* One part: cwn_session_send_parts sends TLS output from one buffer. And at most one
-		 * record: OpenSSL reports nothing of a larger write until its last byte is out, so that a
-		 * slow reader would look like a peer that does not read. */
-		size_t size = (parts[0].size < CWN_OUTPUT_SIZE) ? parts[0].size : CWN_OUTPUT_SIZE;
+		/* One part: cwn_session_send_parts sends TLS output from one buffer. */
 		pthread_mutex_lock(&session->tls_lock);
-		n = cwn_ssl_send(session->ssl, parts[0].data, size);
+		n = cwn_ssl_send(session->ssl, parts[0].data, parts[0].size);
 		pthread_mutex_unlock(&session->tls_lock);
 	}
 	return n;

@@ -1,5 +1,5 @@
-/* Responses that a server streams, with one deadline for each write: CivetWeb's mg_write
- * starts its time-out anew with every byte that the client takes. */
+/* Responses: cwn_write_response has one deadline for each write, cwn_write has one for each
+ * progress, as CivetWeb's mg_write. That notices no progress over TLS before all is sent. */
 
 static int
 cwn_conn_send(struct mg_connection *conn, const char *data, size_t size)
@@ -37,18 +37,18 @@ cwn_conn_wait(struct mg_connection *conn, int events, uint64_t deadline)
 	return true;
 }
 
-CWN_API int
-cwn_write_response(struct mg_connection *conn,
-                   const char *data,
-                   size_t size,
-                   int timeout_ms)
+/* Returns the bytes sent; when they are not all, the connection closes after the request.
+ * anew: the deadline is for the next bytes, not for all of them. */
+static size_t
+cwn_conn_send_all(struct mg_connection *conn,
+                  const char *data,
+                  size_t size,
+                  int timeout_ms,
+                  bool anew)
 {
 	uint64_t deadline = 0;
 	size_t sent = 0;
 
-	if ((conn == NULL) || (data == NULL) || (size > INT_MAX)) {
-		return -1;
-	}
 	conn->request_state = 10; /* as mg_write: the response has begun */
 	while (sent < size) {
 		int n = cwn_conn_send(conn, data + sent, size - sent);
@@ -56,6 +56,7 @@ cwn_write_response(struct mg_connection *conn,
 			if (deadline == 0) {
 				deadline = cwn_now_ms() + (uint64_t)timeout_ms;
 			}
+			/* After the wait is one more try: poll may report room long after there is some. */
 			if (cwn_conn_wait(conn, POLLOUT, deadline)) {
 				continue;
 			}
@@ -63,12 +64,49 @@ cwn_write_response(struct mg_connection *conn,
 		}
 		if (n < 0) {
 			conn->must_close = 1;
-			return -1;
+			break;
 		}
 		sent += (size_t)n;
 		conn->num_bytes_sent += n;
+		if (anew) {
+			deadline = 0;
+		}
 	}
-	return (int)sent;
+	return sent;
+}
+
+CWN_API int
+cwn_write_response(struct mg_connection *conn,
+                   const char *data,
+                   size_t size,
+                   int timeout_ms)
+{
+	if ((conn == NULL) || (data == NULL) || (size > INT_MAX)) {
+		return -1;
+	}
+	return (cwn_conn_send_all(conn, data, size, timeout_ms, false) == size) ? (int)size : -1;
+}
+
+CWN_API int
+cwn_write(struct mg_connection *conn, const char *data, size_t size)
+{
+	const char *option;
+	int timeout_ms;
+	size_t sent;
+
+	if ((conn == NULL) || (data == NULL) || (size > INT_MAX)) {
+		return -1;
+	}
+	if (conn->throttle > 0) {
+		return mg_write(conn, data, size); /* in pieces, one a second */
+	}
+	option = conn->phys_ctx->dd.config[REQUEST_TIMEOUT];
+	timeout_ms = (option != NULL) ? atoi(option) : 0;
+	if (timeout_ms <= 0) {
+		timeout_ms = atoi(config_options[REQUEST_TIMEOUT].default_value);
+	}
+	sent = cwn_conn_send_all(conn, data, size, timeout_ms, true);
+	return ((sent > 0) || (size == 0)) ? (int)sent : -1;
 }
 
 CWN_API void

@@ -206,6 +206,9 @@ internal static unsafe class CwnMethods
     public static extern long cwn_body_length(mg_connection* conn);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    public static extern int cwn_write(mg_connection* conn, byte* data, nuint size);
+
+    [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     public static extern int cwn_write_response(mg_connection* conn, byte* data, nuint size, int timeout_ms);
 
     [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

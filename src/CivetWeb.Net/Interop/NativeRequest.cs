@@ -10,15 +10,9 @@ internal static unsafe class NativeRequest
 {
     public static int Write(nint connection, ReadOnlySpan<byte> data)
     {
-        if (data.IsEmpty)
-        {
-            return 0;
-        }
-
         fixed (byte* pointer = data)
         {
-            int n = NativeMethods.mg_write((mg_connection*)connection, pointer, (nuint)data.Length);
-            return n > 0 ? n : -1;
+            return data.IsEmpty ? 0 : CwnMethods.cwn_write((mg_connection*)connection, pointer, (nuint)data.Length);
         }
     }
 
