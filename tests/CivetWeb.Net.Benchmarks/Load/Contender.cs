@@ -34,6 +34,7 @@ internal sealed record Contender(string Name, string About, params string[] Comm
         new("callback", "CivetWeb.Net, callback API", "serve", "callback"),
         new("callback-threads", "CivetWeb.Net, callback API, websocket_keep_thread=yes", "serve", "callback", "--keep-threads") { IsForSleep = true },
         new("server", "CivetWeb.Net, server API", "serve", "server"),
+        new("server-threads", "CivetWeb.Net, server API, a thread for each connection", "serve", "server", "--keep-threads") { IsForSleep = true },
 
         // What projects of the SDK Microsoft.NET.Sdk.Web get unless they say otherwise.
         new(Kestrel, "ASP.NET Core, server GC as its projects have it", "serve", "kestrel")

@@ -4,7 +4,7 @@ namespace CivetWeb.Net.Benchmarks.Servers;
 /// <param name="Connections">How many clients will come.</param>
 /// <param name="Certificate">A PEM file with certificate and key; null: no TLS.</param>
 /// <param name="Sleep">For how many microseconds each callback or handler blocks before it answers a message.</param>
-/// <param name="KeepsThreads">Callback API: connections keep their threads.</param>
+/// <param name="KeepsThreads">callback and server: connections keep their threads.</param>
 internal sealed record ServeOptions(int Connections = 64, string? Certificate = null, int Sleep = 0, bool KeepsThreads = false)
 {
     public static ServeOptions Parse(string[] arguments)

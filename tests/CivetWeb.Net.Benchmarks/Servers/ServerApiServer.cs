@@ -19,6 +19,11 @@ internal sealed class ServerApiServer : IDisposable
             settings.Tls = new TlsOptions { CertificatePath = options.Certificate, KeyPath = options.Certificate };
         }
 
+        if (options.KeepsThreads)
+        {
+            settings.DangerousRawOptions["websocket_keep_thread"] = "yes";
+        }
+
         var group = new BroadcastGroup();
         _server = new CivetWebServer(settings);
         _server.MapWebSocket("/echo", context => EchoLoop.RunAsync(context.WebSocket, options.Sleep));
