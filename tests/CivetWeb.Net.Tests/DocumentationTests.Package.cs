@@ -56,6 +56,7 @@ internal sealed partial class DocumentationTests
     {
         MethodBase method => method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly,
         FieldInfo field => field.IsPublic || field.IsFamily,
+        Type type => type.IsNestedPublic,
         PropertyInfo property => property.GetAccessors(nonPublic: true).Any(IsVisible),
         _ => true,
     };
