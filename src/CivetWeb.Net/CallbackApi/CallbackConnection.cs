@@ -189,19 +189,7 @@ internal sealed class CallbackConnection : HttpConnection
         Volatile.Write(ref _session, session);
         try
         {
-            // Stopping looks at _session after it has set its flag, this looks at the flag after setting _session: one
-            // of the two sees the other.
-            Interlocked.MemoryBarrier();
-            if (_host.IsStopping)
-            {
-                session.RequestClose(1001);
-            }
-
-            if (_host.IsCutting)
-            {
-                session.Abort();
-            }
-
+            CatchUpWithStop();
             try
             {
                 route.Ready?.Invoke(Connection, route.UserData);

@@ -52,17 +52,10 @@ internal sealed class CallbackHost : HttpHost
         | (Callbacks.InitSsl is null ? 0 : NativeCallbacks.InitSsl);
 
     /// <summary>Sets, replaces or, without any callback, removes a handler.</summary>
-    public void SetRoute(
-        string uri,
-        string[] subprotocols,
-        WebSocketConnectCallback? connect,
-        WebSocketReadyCallback? ready,
-        WebSocketDataCallback? data,
-        WebSocketCloseCallback? close,
-        object? userData)
+    public void SetRoute(WebSocketRoute route)
     {
-        var pattern = new UriPattern(uri);
-        if (connect is null && ready is null && data is null && close is null)
+        string uri = route.Pattern.Text;
+        if (route is { Connect: null, Ready: null, Data: null, Close: null })
         {
             _routes.Remove(uri);
             foreach (HttpConnection connection in SnapshotConnections())
@@ -77,16 +70,7 @@ internal sealed class CallbackHost : HttpHost
         }
 
         ObjectDisposedException.ThrowIf(IsStopped, Context);
-        _routes.Set(pattern, _ => new WebSocketRoute
-        {
-            Pattern = pattern,
-            Connect = connect,
-            Ready = ready,
-            Data = data,
-            Close = close,
-            UserData = userData,
-            Subprotocols = subprotocols,
-        });
+        _routes.Set(route.Pattern, _ => route);
     }
 
     public WebSocketRoute? FindRoute(string path) => _routes.Find(path, out _);

@@ -493,6 +493,15 @@ public static class Http
             throw new ArgumentException($"'{uri}' is not a URI for a handler: it must begin with / (or with the pattern *) and contain no NUL.", nameof(uri));
         }
 
-        context.Host.SetRoute(uri, subprotocols, connect, ready, data, close, userData);
+        context.Host.SetRoute(new WebSocketRoute
+        {
+            Pattern = new UriPattern(uri),
+            Connect = connect,
+            Ready = ready,
+            Data = data,
+            Close = close,
+            UserData = userData,
+            Subprotocols = subprotocols,
+        });
     }
 }

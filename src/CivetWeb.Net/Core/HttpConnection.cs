@@ -154,6 +154,24 @@ internal abstract class HttpConnection(HttpHost host, int httpsPort) : GatedConn
     /// <summary>What is kept of a request was of an earlier one.</summary>
     protected virtual void ForgetRequest() => Volatile.Write(ref _head, null);
 
+    /// <summary>
+    /// What becomes a WebSocket while the server stops is closed, or cut, as the others have been. Stopping looks at the WebSocket after it
+    /// has set its flag; this, after the WebSocket can be seen, looks at the flag: one of the two sees the other.
+    /// </summary>
+    protected void CatchUpWithStop()
+    {
+        Interlocked.MemoryBarrier();
+        if (host.IsStopping)
+        {
+            RequestClose(1001);
+        }
+
+        if (host.IsCutting)
+        {
+            Abort();
+        }
+    }
+
     /// <summary>A refusal, unless something has been sent already: then the connection ends.</summary>
     protected static int RefuseIfSilent(nint native, long sentBefore, int status, string text)
     {

@@ -13,18 +13,7 @@ internal sealed class ServerConnection(ServerHost host, int httpsPort) : HttpCon
     public void Attach(IWebSocketControl? control)
     {
         Volatile.Write(ref _control, control);
-
-        // Stopping looks at the control after it has set its flag, this the other way round: one of them sees the other.
-        Interlocked.MemoryBarrier();
-        if (Host.IsStopping)
-        {
-            control?.RequestClose(1001);
-        }
-
-        if (Host.IsCutting)
-        {
-            control?.Abort();
-        }
+        CatchUpWithStop();
     }
 
     /// <inheritdoc/>
