@@ -106,7 +106,7 @@ client_check(client *c, const unsigned char *data, size_t size)
 	       && (memcmp(data + size - END, common.message + at + size - END, END) == 0);
 }
 
-/* A header begins a frame once it is there; false when it is none. */
+/* A header begins a frame once all of it is there; false when it is not a valid header. */
 static bool
 client_begin_frame(client *c)
 {

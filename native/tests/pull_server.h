@@ -246,7 +246,7 @@ pull_open(const pull_server *server, const char *path, const char *early)
 
 static atomic_bool pull_leaders_at_once;
 
-/* The session of an upgrade, begun; NULL when there is none. */
+/* The session of an upgrade, begun; NULL when the request is not a valid upgrade. */
 static cwn_session *
 pull_accept(struct mg_connection *conn,
             const cwn_session_options *options,

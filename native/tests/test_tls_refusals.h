@@ -91,7 +91,7 @@ tls_decode(const char *base64)
 	tls_der der;
 	der.size = sizeof(der.data);
 	CHECK_EQUAL(-1, mg_base64_decode(base64, strlen(base64), der.data, &der.size));
-	/* mg_base64_decode counts the padding, and a NUL where there is none */
+	/* mg_base64_decode counts the padding; without padding it counts a NUL */
 	der.size = 4u + (((size_t)der.data[2] << 8) | der.data[3]);
 	if (der.data[1] == 0x81) {
 		der.size = 3u + der.data[2];

@@ -52,7 +52,7 @@ typedef struct cwn_reader {
 	size_t frame_size;
 	size_t frame_done; /* payload bytes unmasked and checked */
 
-	/* the message being gathered; opcode 0 when there is none */
+	/* the message being gathered; opcode 0: no message */
 	int message_opcode;
 	unsigned empty_fragments; /* one after the other, up to here */
 	cwn_utf8 utf8;
